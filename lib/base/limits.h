@@ -1,0 +1,52 @@
+/*
+ * limits - every maximum that keeps foreign input from growing a buffer without end.
+ *
+ * One place, so that memory can be reasoned about: a run holds the state, one table of contents, and
+ * per job one read buffer, one decompressor window and one libpq buffer.
+ */
+#ifndef RR_BASE_LIMITS_H
+#define RR_BASE_LIMITS_H
+
+#include <stddef.h>
+
+#define LIMIT_KIB ((size_t)1024)
+#define LIMIT_MIB ((size_t)1024 * 1024)
+
+/* Configuration and state. A Kubernetes ConfigMap holds at most 1 MiB. */
+#define LIMIT_STATE_FILE_BYTES (1 * LIMIT_MIB)
+#define LIMIT_JOURNAL_BYTES (1 * LIMIT_MIB)
+#define LIMIT_YAML_NODES ((size_t)20000)
+#define LIMIT_YAML_DEPTH ((size_t)32)
+#define LIMIT_JSON_DEPTH ((size_t)64)
+#define LIMIT_XML_DEPTH ((size_t)16)
+#define LIMIT_XML_NODES ((size_t)100000)
+#define LIMIT_STEPS ((size_t)100) /* entries in one list of steps or checks */
+#define LIMIT_SQL_TEXT_BYTES (256 * LIMIT_KIB)
+#define LIMIT_JOBS 64
+#define LIMIT_ATTEMPTS 100
+
+/* Object storage. */
+#define LIMIT_HTTP_BODY_BYTES (8 * LIMIT_MIB)    /* an answer that is read into memory whole */
+#define LIMIT_HTTP_HEADER_BYTES (64 * LIMIT_KIB) /* all headers of one answer */
+#define LIMIT_LIST_OBJECTS ((size_t)1000000)     /* objects under one location */
+#define LIMIT_OBJECT_KEY_BYTES ((size_t)1024)
+#define LIMIT_SIDE_FILE_BYTES (4 * LIMIT_KIB) /* NAME.sha256 */
+#define LIMIT_CA_FILE_BYTES (4 * LIMIT_MIB)
+
+/* Archives. The server takes no longer statement than 1 GiB - 1. */
+#define LIMIT_TOC_BYTES ((size_t)1024 * LIMIT_MIB)
+#define LIMIT_TOC_STRING_BYTES ((size_t)1024 * LIMIT_MIB - 1)
+#define LIMIT_STATEMENT_BYTES ((size_t)1024 * LIMIT_MIB - 1)
+#define LIMIT_CHUNK_BYTES ((size_t)1024 * LIMIT_MIB - 1) /* one chunk of a data block */
+#define LIMIT_READ_BYTES (4 * LIMIT_MIB)      /* one ranged read of a worker */
+#define LIMIT_ZSTD_WINDOW_LOG 27              /* 128 MiB, what pg_dump -Z zstd:long may use */
+#define LIMIT_COPY_PIECE_BYTES (128 * LIMIT_KIB)
+
+/* The database. A name is at most 63 bytes (NAMEDATALEN - 1). */
+#define LIMIT_DATABASE_NAME_BYTES ((size_t)63)
+#define LIMIT_RESULT_ROWS ((size_t)1000000)
+
+/* Logging. */
+#define LIMIT_LOG_LINE_BYTES (16 * LIMIT_KIB)
+
+#endif

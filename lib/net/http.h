@@ -1,0 +1,92 @@
+/*
+ * http - one HTTP request, with one retry policy, deadlines and bounded bodies, on libcurl, which
+ * stays inside this room.
+ *
+ * A `struct http` is one client: one connection pool, one owner thread. TLS is verified against, in
+ * this order: the CA file given, SSL_CERT_FILE, or the first bundle found where systems keep them;
+ * there is no way to switch verification off. Redirects are not followed. Proxies are taken from the
+ * environment as curl does. Request and answer bodies are never logged.
+ */
+#ifndef RR_NET_HTTP_H
+#define RR_NET_HTTP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/error.h"
+#include "lib/base/retry.h"
+#include "lib/base/secret.h"
+#include "lib/base/str.h"
+
+struct cancel;
+struct clock;
+struct http;
+
+struct http_options {
+    const char *ca_file;            /* PEM bundle, NULL: as above */
+    const struct clock *clock;      /* NULL: clock_system() */
+    const struct cancel *cancel;    /* NULL: cannot be interrupted; must outlive the client */
+    uint64_t connect_timeout_ms;    /* 0: 10 s */
+    uint64_t stall_timeout_ms;      /* no byte for that long ends a try; 0: 30 s */
+    const struct retry_policy *retry; /* NULL: 6 tries, 250 ms to 10 s, 2 minutes in all */
+};
+
+struct http_header {
+    const char *name, *value;
+};
+
+struct http_request {
+    const char *method; /* "GET", "HEAD", "PUT" ... */
+    const char *url;    /* absolute, percent-encoded */
+    const struct http_header *headers; /* ends with name NULL; may be NULL */
+    const struct secret *bearer;       /* "Authorization: Bearer ..."; may be NULL */
+    const void *body;                  /* may be NULL */
+    size_t body_length;
+    uint64_t deadline_ms; /* for one try, in all; 0: 60 s plus what body_limit needs at 64 KiB/s */
+    size_t body_limit;    /* of the answer; more is ERR_TOO_LARGE */
+    /* Called before each try, to sign it anew: fills `ret_lines` with extra header lines
+     * ("Name: value" each, terminated by '\n'). May be NULL. */
+    enum errc (*sign)(void *context, struct str *ret_lines, struct error *err);
+    void *sign_context;
+    bool is_write; /* outcome unknown after a lost answer: then not retried, ERR_NETWORK */
+};
+
+struct http_response {
+    int status;
+    struct str body;    /* caller releases with http_response_release() */
+    struct str headers; /* raw lines of the final answer */
+};
+
+/* Caller frees with http_close(). */
+enum errc http_open(const struct http_options *options, struct http **ret_http, struct error *err)
+    RR_MUST_CHECK;
+void http_close(struct http *http); /* NULL is accepted */
+void http_guard(struct http **http);
+#define HTTP_GUARD __attribute__((cleanup(http_guard)))
+
+/* Sends, and retries 429 (Retry-After honoured), 500, 502, 503, 504 and connection trouble by the
+ * policy. Every other status is a success here: the caller looks at it. After retries are used up, a
+ * 429 or 5xx is also handed back as an answer when one came (`status` set), network trouble is
+ * ERR_NETWORK, ERR_TLS, ERR_TIMEOUT. A body shorter than Content-Length is ERR_NETWORK (retried). */
+enum errc http_send(struct http *http, const struct http_request *request,
+                    struct http_response *ret_response, struct error *err) RR_MUST_CHECK;
+
+/* As http_send() for a GET whose body goes straight into `buffer`: exactly `length` bytes must come
+ * when the status is 200 or 206, else ERR_NETWORK (retried; what came is kept and only the rest need
+ * be asked for by the caller: *ret_length says how much is valid). For other statuses the body is in
+ * ret_response->body. */
+enum errc http_get_into(struct http *http, const struct http_request *request, void *buffer,
+                        size_t length, size_t *ret_length, struct http_response *ret_response,
+                        struct error *err) RR_MUST_CHECK;
+
+/* Value of a header of the final answer, copied into `ret_value` (cleared first); false if absent. */
+bool http_header_get(const struct http_response *response, const char *name, struct str *ret_value);
+void http_response_release(struct http_response *response);
+#define HTTP_RESPONSE_GUARD __attribute__((cleanup(http_response_release)))
+
+/* Appends `text` percent-encoded; unreserved characters (RFC 3986) stay, '/' stays if keep_slash. */
+void url_encode(struct str *s, const char *text, bool keep_slash);
+/* Decodes %XX; false on malformed escapes or an encoded NUL. */
+bool url_decode(struct str *s, const char *text, size_t length);
+
+#endif
