@@ -97,15 +97,15 @@ struct entry {
     int32_t dump_id;
     enum entry_kind kind;
     enum section section;  /* as stored; SECTION_NONE entries belong to their predecessors' section */
-    bool has_data;         /* hadDumper: the archive holds a block for it (or says it has none) */
+    bool has_data;         /* the archive holds a block for it; only TABLE DATA and BLOBS have one */
     enum offset_state offset_state;
-    uint64_t offset;       /* of the block's type byte, when OFFSET_SET */
+    uint64_t offset;       /* of the block's type byte, when OFFSET_SET, else 0 */
     uint64_t block_bytes;  /* size of the block on disk, framing included; 0 while unknown */
     uint32_t oid;
     const char *tag, *definition, *drop_statement, *copy_statement;
     const char *schema, *tablespace, *table_access_method, *owner;
     char relkind; /* 'r', 'p', 'v', 'm', 'f', or 0 */
-    const int32_t *dependencies; /* distinct dump ids; some may not be in the archive */
+    const int32_t *dependencies; /* distinct dump ids, ascending; some may not be in the archive */
     size_t dependency_count;
     size_t position; /* in toc.entries */
 };

@@ -19,6 +19,8 @@
 #include "lib/base/source.h"
 #include "lib/codec/decompress.h"
 
+struct toc_index;
+
 struct toc {
     int major, minor, revision;
     int int_size, offset_size;
@@ -31,16 +33,20 @@ struct toc {
     uint64_t data_begin;        /* offset of the first byte after the table of contents */
     uint64_t data_end;          /* offset after the last block (a second table of contents may follow) */
     bool has_offsets;           /* every entry with data knows where its block is */
+    const struct toc_index *index; /* for toc_find() */
 };
 
 /* Reads header and table of contents with ranged reads that double from 1 MiB, never the whole
  * archive; uses the second table of contents that some pg_dump versions append, when it is exactly that.
- * Everything lives in the arena. */
+ * Everything lives in the arena. The definitions of STATISTICS DATA entries, which may be most of the table,
+ * are not kept (""). That the table is whole is proved only when blocks_locate() finds the data behind it:
+ * call that before anything of the archive is used. */
 enum errc toc_read(struct source_reader *reader, struct arena *arena, struct toc *ret_toc,
                    struct error *err) RR_MUST_CHECK;
 
 /* The same from bytes in memory that hold at least header and table of contents (tests, fuzzing).
- * `total_bytes` is the length of the whole archive, for the check of offsets. */
+ * `total_bytes` is the length of the whole archive, for the check of offsets. A second table of contents is
+ * looked for only when the bytes are the whole archive. */
 enum errc toc_parse(const void *bytes, size_t length, uint64_t total_bytes, struct arena *arena,
                     struct toc *ret_toc, struct error *err) RR_MUST_CHECK;
 

@@ -1,0 +1,26 @@
+/*
+ * toc_parse - bytes of header and table of contents to struct toc; private to this room (see toc.h).
+ *
+ * Knows the order of the fields in every archive version and which values they may have; knows nothing of
+ * where the bytes come from or what lies behind them.
+ */
+#ifndef RR_ARCHIVE_TOC_PARSE_H
+#define RR_ARCHIVE_TOC_PARSE_H
+
+#include "lib/archive/input.h"
+#include "lib/archive/toc.h"
+#include "lib/base/arena.h"
+#include "lib/base/error.h"
+
+/* ReadHead() of pg_backup_archiver.c. Fills version, sizes, compression and names. */
+enum errc toc_parse_header(struct input *in, struct arena *arena, struct toc *toc, struct error *err)
+    RR_MUST_CHECK;
+
+/* ReadToc(). The header's fields of `toc` must be filled; entries and count are, ids are not compared and
+ * offsets not checked. With `is_second`, STATISTICS DATA entries have no definition: pg_dump 18 leaves it out
+ * when it writes the table again (WriteToc() seeks over it, which an appending file ignores).
+ * *ret_left_out: bytes of definitions by which a second table is shorter than this one. */
+enum errc toc_parse_entries(struct input *in, bool is_second, struct arena *arena, struct toc *toc,
+                            uint64_t *ret_left_out, struct error *err) RR_MUST_CHECK;
+
+#endif
