@@ -84,9 +84,4 @@ bool http_header_get(const struct http_response *response, const char *name, str
 void http_response_release(struct http_response *response);
 #define HTTP_RESPONSE_GUARD __attribute__((cleanup(http_response_release)))
 
-/* Appends `text` percent-encoded; unreserved characters (RFC 3986) stay, '/' stays if keep_slash. */
-void url_encode(struct str *s, const char *text, bool keep_slash);
-/* Decodes %XX; false on malformed escapes or an encoded NUL. */
-bool url_decode(struct str *s, const char *text, size_t length);
-
 #endif
