@@ -29,7 +29,11 @@
 #define LIMIT_HTTP_BODY_BYTES (8 * LIMIT_MIB)    /* an answer that is read into memory whole */
 #define LIMIT_HTTP_HEADER_BYTES (64 * LIMIT_KIB) /* all headers of one answer */
 #define LIMIT_LIST_OBJECTS ((size_t)1000000)     /* objects under one location */
+#define LIMIT_LIST_PAGES ((size_t)100000)        /* answers of one listing, empty ones too */
 #define LIMIT_OBJECT_KEY_BYTES ((size_t)1024)
+#define LIMIT_BUCKET_NAME_BYTES ((size_t)255)
+#define LIMIT_FILE_PATH_BYTES ((size_t)4096)
+#define LIMIT_PATTERN_ITEMS ((size_t)64) /* directives and texts between them in backups.name */
 #define LIMIT_SIDE_FILE_BYTES (4 * LIMIT_KIB) /* NAME.sha256 */
 #define LIMIT_CA_FILE_BYTES (4 * LIMIT_MIB)
 
