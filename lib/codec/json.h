@@ -16,9 +16,10 @@
 struct json_document;
 struct json; /* one value; opaque */
 
-/* Parses exactly `length` bytes; anything but white space after the value, NUL bytes, depth over
- * LIMIT_JSON_DEPTH and duplicate keys in one object are errors (ERR_CONFIG; the caller recodes) that
- * name `what` and the byte offset. Caller frees with json_free(). */
+/* Parses exactly `length` bytes; anything but white space after the value, NUL (also as \u0000), invalid
+ * UTF-8, depth over LIMIT_JSON_DEPTH and duplicate keys in one object are errors (ERR_CONFIG; the caller
+ * recodes) that name `what` and the byte offset (of a duplicate: the key). Caller frees with json_free().
+ * How long a text may be is for the caller to say. */
 enum errc json_parse(const char *bytes, size_t length, const char *what,
                      struct json_document **ret_document, struct error *err) RR_MUST_CHECK;
 /* NULL is accepted. */
@@ -34,7 +35,7 @@ const struct json *json_get(const struct json *value, const char *name);
 const char *json_text(const struct json *value);
 /* json_text(json_get(value, name)). */
 const char *json_get_text(const struct json *value, const char *name);
-/* Integer without fraction within int64. False: not one. */
+/* Integer between -2^53 and 2^53, the range in which JSON numbers are exact. False: not one. */
 bool json_int(const struct json *value, int64_t *ret_value);
 bool json_bool(const struct json *value, bool *ret_value);
 bool json_is_object(const struct json *value);

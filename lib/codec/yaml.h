@@ -5,7 +5,8 @@
  * Refused, each with its place: more than one document, anchors, aliases and merge keys (a bomb needs
  * them, a configuration does not), tags other than the core ones, depth over LIMIT_YAML_DEPTH, more
  * than LIMIT_YAML_NODES nodes, duplicate keys in one mapping, keys that are no scalars, invalid UTF-8,
- * NUL bytes. Nodes live in the caller's arena.
+ * NUL and other control characters; and a text over LIMIT_STATE_FILE_BYTES. A byte order mark is
+ * skipped. Nodes live in the caller's arena.
  */
 #ifndef RR_CODEC_YAML_H
 #define RR_CODEC_YAML_H
@@ -40,7 +41,8 @@ enum errc yaml_parse(struct arena *arena, const char *bytes, size_t length, cons
 
 /* Value of a key in a mapping, NULL if absent or `node` is NULL or no mapping. */
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
-/* A plain scalar of YAML 1.2's core schema: true/false, decimal integer, null (or empty). */
+/* A plain scalar of YAML 1.2's core schema: true/false, decimal integer (without leading zeros), null (or
+ * empty). `node` may be NULL, which is none of them. */
 bool yaml_as_bool(const struct yaml_node *node, bool *ret_value);
 bool yaml_as_int(const struct yaml_node *node, int64_t *ret_value);
 bool yaml_is_null(const struct yaml_node *node);
