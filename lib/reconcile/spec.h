@@ -1,0 +1,199 @@
+/*
+ * spec - the configuration (`restore.yaml`) and the values beside it, as plain structs.
+ *
+ * Parsing is strict and has no effects: the same text always gives the same struct or the same errors.
+ * What is wrong is reported with line, column and the nearest known word, up to SPEC_FINDINGS_MAX
+ * findings at once. Words that are known but not built yet are parsed; spec_check_supported() refuses
+ * them by name, so that a configuration can be checked for a program or a store that has them.
+ * Everything lives in the caller's arena.
+ */
+#ifndef RR_RECONCILE_SPEC_H
+#define RR_RECONCILE_SPEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/backup/catalog.h"
+#include "lib/backup/location.h"
+#include "lib/base/arena.h"
+#include "lib/base/error.h"
+#include "lib/codec/rfc3339.h"
+
+struct state_view;
+
+/* Where something stands in the text, from 1; line 0: it does not stand there. */
+struct spec_place {
+    unsigned line, column;
+};
+
+/* Every key of the top level: constant, word. The order is that of the documentation. */
+#define SPEC_KEYS(X)                                                                               \
+    X(SPEC_DATABASE, "database")                                                                   \
+    X(SPEC_CONTROL_DATABASE, "controlDatabase")                                                    \
+    X(SPEC_BACKUPS, "backups")                                                                     \
+    X(SPEC_ENGINE, "engine")                                                                       \
+    X(SPEC_JOB, "job")                                                                             \
+    X(SPEC_STRATEGY, "strategy")                                                                   \
+    X(SPEC_JOBS, "jobs")                                                                           \
+    X(SPEC_KEEP_PREVIOUS, "keepPrevious")                                                          \
+    X(SPEC_ON_REVERT, "onRevert")                                                                  \
+    X(SPEC_MAX_ATTEMPTS, "maxAttempts")                                                            \
+    X(SPEC_CARRY_OVER, "carryOver")                                                                \
+    X(SPEC_REPLICATION, "replication")                                                             \
+    X(SPEC_KEEP_PRESTAGED, "keepPrestaged")                                                        \
+    X(SPEC_PGBOUNCER, "pgbouncer")                                                                 \
+    X(SPEC_APPLICATION, "application")                                                             \
+    X(SPEC_PRE_STEPS, "preSteps")                                                                  \
+    X(SPEC_VERIFY, "verify")                                                                       \
+    X(SPEC_SMOKE, "smoke")                                                                         \
+    X(SPEC_POST_STEPS, "postSteps")
+
+enum spec_key {
+#define X(key, word) key,
+    SPEC_KEYS(X)
+#undef X
+        SPEC_KEY_COUNT
+};
+
+/* The zero of each enumeration is its default. */
+enum spec_engine { SPEC_ENGINE_ARCHIVE, SPEC_ENGINE_JOB };
+enum spec_strategy { SPEC_STRATEGY_SWAP, SPEC_STRATEGY_IN_PLACE };
+enum spec_on_revert { SPEC_REVERT_REFUSE, SPEC_REVERT_SWAP_BACK, SPEC_REVERT_LOAD };
+enum spec_carry_over { SPEC_CARRY_STRICT, SPEC_CARRY_BEST_EFFORT };
+enum spec_replication { SPEC_REPLICATION_REFUSE, SPEC_REPLICATION_DROP };
+
+struct spec_backups {
+    const char *url; /* as written */
+    struct spec_place url_place;
+    struct location location; /* the URL parsed; only if has_location (else its scheme is not built yet) */
+    bool has_location;
+    const char *name_pattern;
+    enum catalog_select select;
+    uint64_t max_age_s; /* 0: any */
+};
+
+struct spec_names {
+    const char *const *items;
+    size_t count;
+};
+
+struct spec_application {
+    const char *selector; /* label selector, NULL if none */
+    struct spec_names deployments, stateful_sets, ingresses;
+    const char *maintenance_service; /* NULL if none */
+};
+
+enum spec_step_kind {
+    SPEC_STEP_SQL,
+    SPEC_STEP_SCALE_DEPLOYMENTS, /* preSteps: to 0; postSteps: back to what they were */
+    SPEC_STEP_DISABLE_INGRESS,
+    SPEC_STEP_ENABLE_INGRESS,
+};
+
+struct spec_step {
+    enum spec_step_kind kind;
+    struct spec_place place;
+    /* SPEC_STEP_SQL */
+    const char *sql;
+    bool is_on_staging; /* else on the live database */
+    const char *undo;   /* NULL: none given; "": nothing needs undoing */
+};
+
+struct spec_steps {
+    const struct spec_step *items;
+    size_t count;
+};
+
+enum spec_check_kind { SPEC_CHECK_SQL, SPEC_CHECK_HTTP };
+
+struct spec_check {
+    enum spec_check_kind kind;
+    struct spec_place place;
+    const char *sql; /* SPEC_CHECK_SQL */
+};
+
+struct spec_checks {
+    const struct spec_check *items;
+    size_t count;
+};
+
+struct spec {
+    const char *name; /* of the text, for messages */
+    const char *database;
+    const char *control_database;
+    struct spec_backups backups;
+    enum spec_engine engine;
+    enum spec_strategy strategy;
+    unsigned jobs; /* 1 to LIMIT_JOBS */
+    uint64_t keep_previous_s;
+    enum spec_on_revert on_revert;
+    unsigned max_attempts; /* 1 to LIMIT_ATTEMPTS */
+    enum spec_carry_over carry_over;
+    enum spec_replication replication;
+    bool keep_prestaged;
+    bool has_pgbouncer;
+    struct spec_application application;
+    struct spec_steps pre_steps, post_steps;
+    struct spec_checks verify, smoke;
+    struct spec_place places[SPEC_KEY_COUNT]; /* of each key; line 0 where it was left out */
+};
+
+enum { SPEC_FINDINGS_MAX = 10 };
+
+struct spec_finding {
+    const char *text; /* "restore.yaml:LINE:COLUMN: ..." */
+    const char *hint; /* "" if there is nothing to say */
+};
+
+struct spec_findings {
+    struct spec_finding items[SPEC_FINDINGS_MAX];
+    size_t count; /* of items */
+    size_t total; /* found in all */
+};
+
+/* The text of the configuration and where it comes from. */
+struct spec_text {
+    const char *bytes;
+    size_t length;
+    const char *name;    /* in messages: "restore.yaml" */
+    unsigned first_line; /* lines of the enclosing file before the text's first line */
+};
+
+/* Parses the text. ERR_CONFIG: the error slot holds the first finding and how many more there are;
+ * *ret_findings (may be NULL; written always) holds the first SPEC_FINDINGS_MAX of them. */
+enum errc spec_parse(struct arena *arena, const struct spec_text *text, struct spec **ret_spec,
+                     struct spec_findings *ret_findings, struct error *err) RR_MUST_CHECK;
+
+/* Whether this program, with a store that has workloads beside it or not, can do what the spec asks.
+ * ERR_UNSUPPORTED names the word, its place and the way out; findings as above. */
+enum errc spec_check_supported(struct arena *arena, const struct spec *spec, bool has_workloads,
+                               struct spec_findings *ret_findings, struct error *err) RR_MUST_CHECK;
+
+/* The word of a key: "keepPrevious". */
+const char *spec_key_word(enum spec_key key);
+
+/* A time of the state that may be missing or malformed. */
+struct state_time {
+    enum { STATE_TIME_MISSING, STATE_TIME_MALFORMED, STATE_TIME_GIVEN } kind;
+    struct instant instant; /* STATE_TIME_GIVEN */
+};
+
+enum { STATE_WARNINGS_MAX = 2 };
+
+/* The values beside restore.yaml. */
+struct state_values {
+    struct instant desired;
+    const char *request;            /* "" if there is none */
+    struct state_time last_applied; /* malformed counts as missing */
+    struct state_time allow_initial;
+    bool has_consent;      /* allow_initial names exactly desired; malformed is never consent */
+    const char *take_over; /* NULL if not given */
+    const char *warnings[STATE_WARNINGS_MAX]; /* what was malformed, for the log */
+    size_t warning_count;
+};
+
+/* ERR_CONFIG if desiredBackupTimestamp is missing or malformed; nothing else is an error. */
+enum errc state_values_parse(struct arena *arena, const struct state_view *view,
+                             struct state_values *ret_values, struct error *err) RR_MUST_CHECK;
+
+#endif
