@@ -2,10 +2,9 @@
  * decide - what a run does, from what the state, the journal and the database say. Pure: no I/O, no
  * clock, no memory.
  *
- * The key of a restore is (instant of desiredBackupTimestamp, restoreRequest). Four witnesses tell what has
- * been done: lastAppliedTimestamp (anybody can edit it), the journal (may be lost, or come back from an
- * old backup of the cluster), the history in the database server, and the live database itself. The
- * database's own record wins: a history row is valid when it is about the database that is live now, on
+ * Four witnesses tell what has been done: lastAppliedTimestamp (anybody can edit it), the journal (may be
+ * lost, or come back from an old backup of the cluster), the history in the database server, and the live
+ * database itself. The database's own record wins: a history row is valid when it is about the database that is live now, on
  * this very server. A key that a record shows as done is never restored again because some other
  * witness was lost, reverted or replaced; whoever wants that sets a new restoreRequest.
  *
@@ -38,20 +37,6 @@
 #include "lib/base/error.h"
 #include "lib/codec/rfc3339.h"
 #include "lib/reconcile/spec.h"
-
-struct restore_key {
-    struct instant desired;
-    const char *request; /* NULL and "" are the same: none */
-};
-
-/* Equal instants (in whatever zone they were written) and equal requests. */
-bool restore_key_equal(const struct restore_key *a, const struct restore_key *b);
-
-/* A key that may be missing from a record. */
-struct recorded_key {
-    bool exists;
-    struct restore_key key;
-};
 
 struct decide_journal {
     bool exists;
@@ -100,7 +85,7 @@ enum decide_action {
     DECIDE_NOTHING,     /* what is asked for is what is there */
     DECIDE_REPUBLISH,   /* write lastAppliedTimestamp and the journal */
     DECIDE_ADOPT,       /* write a history row of kind adopt and the journal */
-    DECIDE_RESTORE,     /* ask decide_attempt() first */
+    DECIDE_RESTORE,     /* if decide_attempt() agrees */
     DECIDE_REFUSE,      /* end with `code` */
     DECIDE_DRIFTED,     /* done once, but somebody else made the live database: leave it alone */
     DECIDE_ROLLED_BACK, /* the key is held: leave it alone */
@@ -134,11 +119,10 @@ const char *decide_warning_name(enum decide_warning warning);
 /* What the journal remembers about the attempts at a key. */
 struct decide_attempts {
     struct recorded_key key; /* that they were for */
-    unsigned count;          /* begun, from the staging step on; given back when a signal ended one */
-    bool is_cut_off;         /* the last one never ended by itself (killed, out of memory, power) */
-    enum errc last_code;     /* how the last failed; RR_OK if none did */
-    int last_exit;           /* and its exit code */
-    int64_t ended_at_s;      /* when, wall clock */
+    uint64_t count;          /* begun, from the staging step on; given back when a signal ended one */
+    bool is_final;           /* the last one failed for good: trying again cannot help */
+    int last_exit;           /* exit code of the last failure; 0 if none is known (it was killed) */
+    int64_t not_before_s;    /* the pause that the last failure asked for, wall clock; 0: none */
 };
 
 enum attempt_verdict { ATTEMPT_GO, ATTEMPT_WAIT, ATTEMPT_GIVEN_UP };
@@ -146,14 +130,17 @@ enum attempt_verdict { ATTEMPT_GO, ATTEMPT_WAIT, ATTEMPT_GIVEN_UP };
 struct attempt_decision {
     enum attempt_verdict verdict;
     enum errc code; /* ERR_RETRY_SCHEDULED, ERR_ATTEMPTS_EXHAUSTED, else RR_OK */
-    int exit_code;  /* of the last failure, with which a run that does not try ends */
+    int exit_code;  /* of the last failure: a run that does not try ends with it */
     int64_t wait_s; /* ATTEMPT_WAIT: until the next attempt */
 };
 
-/* Whether a restore that was decided may begin now. A failure that may pass is tried again after 2, 8, 32
- * minutes, up to max_attempts; one that cannot pass is not tried again; a new key clears all that. */
+/* Whether a restore that was decided may begin now. A failure that may pass is tried again after a pause, up
+ * to max_attempts; one that cannot pass is not; a new key clears all that. */
 struct attempt_decision decide_attempt(const struct decide_attempts *attempts,
                                        const struct restore_key *key, unsigned max_attempts,
                                        int64_t now_s);
+
+/* The pause after the `count`-th failed attempt: 2, 8, then always 32 minutes. */
+int64_t decide_pause_s(uint64_t count);
 
 #endif

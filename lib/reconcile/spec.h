@@ -4,8 +4,9 @@
  * Parsing is strict and has no effects: the same text always gives the same struct or the same errors.
  * What is wrong is reported with line, column and the nearest known word, up to SPEC_FINDINGS_MAX
  * findings at once. Words that are known but not built yet are parsed; spec_check_supported() refuses
- * them by name, so that a configuration can be checked for a program or a store that has them.
- * Everything lives in the caller's arena.
+ * them by name. Everything lives in the caller's arena.
+ *
+ * The key of a restore, everywhere, is (instant of desiredBackupTimestamp, restoreRequest).
  */
 #ifndef RR_RECONCILE_SPEC_H
 #define RR_RECONCILE_SPEC_H
@@ -21,7 +22,7 @@
 
 struct state_view;
 
-/* Where something stands in the text, from 1; line 0: it does not stand there. */
+/* Where something stands in the text, from 1; line 0: it was left out. */
 struct spec_place {
     unsigned line, column;
 };
@@ -58,22 +59,20 @@ enum spec_key {
 /* The zero of each enumeration is its default. */
 enum spec_engine { SPEC_ENGINE_ARCHIVE, SPEC_ENGINE_JOB };
 enum spec_strategy { SPEC_STRATEGY_SWAP, SPEC_STRATEGY_IN_PLACE };
-enum spec_on_revert { SPEC_REVERT_REFUSE, SPEC_REVERT_SWAP_BACK, SPEC_REVERT_LOAD };
-enum spec_carry_over { SPEC_CARRY_STRICT, SPEC_CARRY_BEST_EFFORT };
+enum spec_on_revert { SPEC_ON_REVERT_REFUSE, SPEC_ON_REVERT_SWAP_BACK, SPEC_ON_REVERT_LOAD };
+enum spec_carry_over { SPEC_CARRY_OVER_STRICT, SPEC_CARRY_OVER_BEST_EFFORT };
 enum spec_replication { SPEC_REPLICATION_REFUSE, SPEC_REPLICATION_DROP };
 
 struct spec_backups {
-    const char *url; /* as written */
-    struct spec_place url_place;
-    struct location location; /* the URL parsed; only if has_location (else its scheme is not built yet) */
-    bool has_location;
-    const char *name_pattern;
+    const char *location; /* URL, as location_parse() takes it */
+    struct spec_place location_place;
+    const char *name; /* pattern, checked by catalog_check_pattern() */
     enum catalog_select select;
     uint64_t max_age_s; /* 0: any */
 };
 
 struct spec_names {
-    const char *const *items;
+    const char **items;
     size_t count;
 };
 
@@ -90,18 +89,15 @@ enum spec_step_kind {
     SPEC_STEP_ENABLE_INGRESS,
 };
 
+enum spec_on { SPEC_ON_LIVE, SPEC_ON_STAGING };
+
 struct spec_step {
     enum spec_step_kind kind;
     struct spec_place place;
     /* SPEC_STEP_SQL */
     const char *sql;
-    bool is_on_staging; /* else on the live database */
-    const char *undo;   /* NULL: none given; "": nothing needs undoing */
-};
-
-struct spec_steps {
-    const struct spec_step *items;
-    size_t count;
+    enum spec_on sql_on;
+    const char *undo; /* NULL: none given; "": nothing needs undoing */
 };
 
 enum spec_check_kind { SPEC_CHECK_SQL, SPEC_CHECK_HTTP };
@@ -109,12 +105,7 @@ enum spec_check_kind { SPEC_CHECK_SQL, SPEC_CHECK_HTTP };
 struct spec_check {
     enum spec_check_kind kind;
     struct spec_place place;
-    const char *sql; /* SPEC_CHECK_SQL */
-};
-
-struct spec_checks {
-    const struct spec_check *items;
-    size_t count;
+    const char *sql; /* SPEC_CHECK_SQL, else NULL */
 };
 
 struct spec {
@@ -133,8 +124,10 @@ struct spec {
     bool keep_prestaged;
     bool has_pgbouncer;
     struct spec_application application;
-    struct spec_steps pre_steps, post_steps;
-    struct spec_checks verify, smoke;
+    const struct spec_step *pre_steps, *post_steps;
+    size_t pre_step_count, post_step_count;
+    const struct spec_check *verify, *smoke;
+    size_t verify_count, smoke_count;
     struct spec_place places[SPEC_KEY_COUNT]; /* of each key; line 0 where it was left out */
 };
 
@@ -160,8 +153,9 @@ struct spec_text {
 };
 
 /* Parses the text. ERR_CONFIG: the error slot holds the first finding and how many more there are;
- * *ret_findings (may be NULL; written always) holds the first SPEC_FINDINGS_MAX of them. */
-enum errc spec_parse(struct arena *arena, const struct spec_text *text, struct spec **ret_spec,
+ * *ret_findings (may be NULL; written always) holds the first SPEC_FINDINGS_MAX of them. `text` is not
+ * needed afterwards. */
+enum errc spec_parse(struct arena *arena, const struct spec_text *text, struct spec *ret_spec,
                      struct spec_findings *ret_findings, struct error *err) RR_MUST_CHECK;
 
 /* Whether this program, with a store that has workloads beside it or not, can do what the spec asks.
@@ -171,6 +165,28 @@ enum errc spec_check_supported(struct arena *arena, const struct spec *spec, boo
 
 /* The word of a key: "keepPrevious". */
 const char *spec_key_word(enum spec_key key);
+
+struct restore_key {
+    struct instant desired;
+    const char *desired_text; /* canonical, in UTC */
+    const char *request;      /* "" if there is none */
+};
+
+/* Equal instants, in whatever zone they were written, and equal requests. */
+bool key_equals(const struct restore_key *a, const struct restore_key *b);
+
+/* A key as a record (journal, history) has it; it may have none. */
+struct recorded_key {
+    bool exists;
+    struct instant desired;
+    const char *request; /* NULL and "" are the same: none */
+};
+
+/* From texts; `desired` NULL, empty or malformed: there is none. `request` is borrowed. */
+struct recorded_key recorded_key_of(const char *desired, const char *request);
+bool key_equals_recorded(const struct restore_key *key, const struct recorded_key *record);
+/* Both at once. */
+bool key_equals_text(const struct restore_key *key, const char *desired, const char *request);
 
 /* A time of the state that may be missing or malformed. */
 struct state_time {
@@ -182,18 +198,17 @@ enum { STATE_WARNINGS_MAX = 2 };
 
 /* The values beside restore.yaml. */
 struct state_values {
-    struct instant desired;
-    const char *request;            /* "" if there is none */
-    struct state_time last_applied; /* malformed counts as missing */
-    struct state_time allow_initial;
-    bool has_consent;      /* allow_initial names exactly desired; malformed is never consent */
-    const char *take_over; /* NULL if not given */
+    struct restore_key key;
+    struct state_time last_applied;  /* malformed counts as missing */
+    struct state_time allow_initial; /* malformed is never consent */
+    bool has_consent;                /* allow_initial names exactly desired */
+    const char *take_over;           /* NULL if not given */
     const char *warnings[STATE_WARNINGS_MAX]; /* what was malformed, for the log */
     size_t warning_count;
 };
 
 /* ERR_CONFIG if desiredBackupTimestamp is missing or malformed; nothing else is an error. */
-enum errc state_values_parse(struct arena *arena, const struct state_view *view,
+enum errc state_values_parse(const struct state_view *view, struct arena *arena,
                              struct state_values *ret_values, struct error *err) RR_MUST_CHECK;
 
 #endif
