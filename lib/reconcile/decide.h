@@ -35,8 +35,8 @@
 #include <stdint.h>
 
 #include "lib/base/error.h"
-#include "lib/codec/rfc3339.h"
 #include "lib/reconcile/spec.h"
+#include "lib/reconcile/values.h"
 
 struct decide_journal {
     bool exists;

@@ -1,12 +1,10 @@
 /*
- * spec - the configuration (`restore.yaml`) and the values beside it, as plain structs.
+ * spec - the configuration, `restore.yaml`, as a plain struct.
  *
  * Parsing is strict and has no effects: the same text always gives the same struct or the same errors.
  * What is wrong is reported with line, column and the nearest known word, up to SPEC_FINDINGS_MAX
  * findings at once. Words that are known but not built yet are parsed; spec_check_supported() refuses
  * them by name. Everything lives in the caller's arena.
- *
- * The key of a restore, everywhere, is (instant of desiredBackupTimestamp, restoreRequest).
  */
 #ifndef RR_RECONCILE_SPEC_H
 #define RR_RECONCILE_SPEC_H
@@ -15,12 +13,8 @@
 #include <stdint.h>
 
 #include "lib/backup/catalog.h"
-#include "lib/backup/location.h"
 #include "lib/base/arena.h"
 #include "lib/base/error.h"
-#include "lib/codec/rfc3339.h"
-
-struct state_view;
 
 /* Where something stands in the text, from 1; line 0: it was left out. */
 struct spec_place {
@@ -109,7 +103,7 @@ struct spec_check {
 };
 
 struct spec {
-    const char *name; /* of the text, for messages */
+    const char *text_name; /* what messages call the text */
     const char *database;
     const char *control_database;
     struct spec_backups backups;
@@ -165,50 +159,5 @@ enum errc spec_check_supported(struct arena *arena, const struct spec *spec, boo
 
 /* The word of a key: "keepPrevious". */
 const char *spec_key_word(enum spec_key key);
-
-struct restore_key {
-    struct instant desired;
-    const char *desired_text; /* canonical, in UTC */
-    const char *request;      /* "" if there is none */
-};
-
-/* Equal instants, in whatever zone they were written, and equal requests. */
-bool key_equals(const struct restore_key *a, const struct restore_key *b);
-
-/* A key as a record (journal, history) has it; it may have none. */
-struct recorded_key {
-    bool exists;
-    struct instant desired;
-    const char *request; /* NULL and "" are the same: none */
-};
-
-/* From texts; `desired` NULL, empty or malformed: there is none. `request` is borrowed. */
-struct recorded_key recorded_key_of(const char *desired, const char *request);
-bool key_equals_recorded(const struct restore_key *key, const struct recorded_key *record);
-/* Both at once. */
-bool key_equals_text(const struct restore_key *key, const char *desired, const char *request);
-
-/* A time of the state that may be missing or malformed. */
-struct state_time {
-    enum { STATE_TIME_MISSING, STATE_TIME_MALFORMED, STATE_TIME_GIVEN } kind;
-    struct instant instant; /* STATE_TIME_GIVEN */
-};
-
-enum { STATE_WARNINGS_MAX = 2 };
-
-/* The values beside restore.yaml. */
-struct state_values {
-    struct restore_key key;
-    struct state_time last_applied;  /* malformed counts as missing */
-    struct state_time allow_initial; /* malformed is never consent */
-    bool has_consent;                /* allow_initial names exactly desired */
-    const char *take_over;           /* NULL if not given */
-    const char *warnings[STATE_WARNINGS_MAX]; /* what was malformed, for the log */
-    size_t warning_count;
-};
-
-/* ERR_CONFIG if desiredBackupTimestamp is missing or malformed; nothing else is an error. */
-enum errc state_values_parse(const struct state_view *view, struct arena *arena,
-                             struct state_values *ret_values, struct error *err) RR_MUST_CHECK;
 
 #endif
