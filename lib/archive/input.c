@@ -9,6 +9,9 @@
 #include "lib/base/limits.h"
 #include "lib/base/source.h"
 
+/* A request costs more than these bytes, and what lies behind the end is often wanted next. */
+static const size_t least_read_bytes = 64 * LIMIT_KIB;
+
 void input_init(struct input *in, struct source_reader *reader, uint64_t begin, uint64_t end,
                 size_t first_read)
 {
@@ -73,22 +76,30 @@ static size_t window_left(const struct input *in)
     return (size_t)(left < input_left(in) ? left : input_left(in));
 }
 
-/* Puts the window at the position. */
-static enum errc fetch(struct input *in, struct error *err)
+/* How much to read at the position, which is not at the end. */
+static size_t plan_read(struct input *in)
 {
-    uint64_t left = input_left(in);
-    if (left == 0)
-        return refuse_short(in, 1, err);
-    if (!in->reader)
-        return input_corrupt(in, err, "the bytes in memory end here");
     /* A chunk that crosses the end of the window is leapt over: that is going on, too. */
     uint64_t window_end = in->window_begin + in->window_length;
     bool goes_on = in->window_length && in->position >= window_end &&
                    in->position - window_end < in->next_read;
-    in->next_read = !goes_on                                ? in->first_read
-                    : in->next_read * 2 < LIMIT_READ_BYTES ? in->next_read * 2
-                                                            : LIMIT_READ_BYTES;
-    size_t length = left < in->next_read ? (size_t)left : in->next_read;
+    in->next_read = goes_on ? in->next_read * 2 : in->first_read;
+    if (in->next_read > LIMIT_READ_BYTES)
+        in->next_read = LIMIT_READ_BYTES;
+    uint64_t wanted = input_left(in) > least_read_bytes ? input_left(in) : least_read_bytes;
+    uint64_t there = in->reader->source->size_bytes - in->position;
+    uint64_t most = wanted < there ? wanted : there;
+    return most < in->next_read ? (size_t)most : in->next_read;
+}
+
+/* Puts the window at the position. */
+static enum errc fetch(struct input *in, struct error *err)
+{
+    if (input_left(in) == 0)
+        return refuse_short(in, 1, err);
+    if (!in->reader)
+        return input_corrupt(in, err, "the bytes in memory end here");
+    size_t length = plan_read(in);
     if (length > in->capacity) {
         in->buffer = mem_resize(in->buffer, length);
         in->capacity = length;

@@ -3,7 +3,8 @@
  *
  * Private to this room: table of contents, scanner and data reader stand on it. A read fetches
  * `first_read` bytes at a place the window does not cover, and twice as many each time reading goes on
- * where the window ended, up to LIMIT_READ_BYTES: a small block costs a small request, a large one few.
+ * where the window ended, up to LIMIT_READ_BYTES: a small block costs a small request, a large one few. What
+ * lies in the window already is not read again.
  * Moving forward or back fetches nothing by itself. Numbers are encoded as in PostgreSQL's
  * src/bin/pg_dump/pg_backup_archiver.c (ReadInt). One owner thread; the source reader must outlive it.
  */
@@ -23,7 +24,7 @@ struct input {
     uint64_t window_begin;
     size_t window_length;
     uint64_t position; /* offset in the archive of the next byte */
-    uint64_t end;      /* nothing is read at or beyond this offset */
+    uint64_t end;      /* no byte at or beyond this offset is given out */
     size_t first_read, next_read;
     unsigned char *buffer; /* what the window lies in, capacity bytes */
     size_t capacity;

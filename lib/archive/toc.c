@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/archive/framing.h"
 #include "lib/archive/input.h"
 #include "lib/archive/toc_parse.h"
 #include "lib/base/limits.h"
 #include "lib/base/str.h"
 
-/* Type byte, dump id and the zero that ends the stream. */
-enum { BLOCK_MIN_BYTES = 1 + 2 * INPUT_INT_BYTES, CYCLE_NAMES = 4 };
+enum { CYCLE_NAMES = 4 }; /* that an error text tells */
 
 struct toc_index {
     int32_t dump_id;
