@@ -27,8 +27,11 @@ struct conn_options {
     const char *application_name; /* "restore-reconciler/RUN" */
     const struct cancel *cancel;  /* may be NULL; must outlive the connection */
     uint64_t connect_timeout_s;   /* 0: 15 */
-    /* For the load: extra libpq "options" (-c name=value ...), NULL for none. */
+    /* For the load: extra libpq "options" (-c name=value ...), NULL for none; PGOPTIONS stay in force. */
     const char *options;
+    /* For statements that the user wrote: search_path, DateStyle and IntervalStyle stay as role and
+     * database have them. */
+    bool is_for_user_sql;
 };
 
 /* ERR_DATABASE_UNREACHABLE (host and port named), ERR_DATABASE_LOGIN (role named), ERR_SQL with SQLSTATE
