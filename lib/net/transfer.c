@@ -1,0 +1,563 @@
+#include "lib/net/transfer.h"
+
+#include <curl/curl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/cancel.h"
+#include "lib/base/clock.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+
+enum {
+    DEADLINE_BASE_MS = 60 * 1000,
+    SLOWEST_BYTES_PER_MS = 64, /* 64 KiB/s, about */
+    RECEIVE_BUFFER_BYTES = 256 * 1024,
+    SHOWN_BYTES = 200,
+    VERIFY_NOT_REACHED = 1,   /* libcurl's value while only the name has been looked at */
+    VERIFY_NOT_YET_VALID = 9, /* X509_V_ERR_CERT_NOT_YET_VALID and ..._HAS_EXPIRED */
+    VERIFY_EXPIRED = 10,
+};
+
+struct transport {
+    CURLM *multi;
+    CURL *easy;
+    const struct clock *clock;
+    const struct cancel *cancel;
+    uint64_t connect_timeout_ms, stall_timeout_ms;
+    char *ca_file; /* NULL: none was found */
+    const char *ca_folder;
+};
+
+/* One try under way: what the callbacks work on. */
+struct flight {
+    struct transport *transport;
+    struct transfer *transfer;
+    struct error *err;
+    char host[256];
+    uint64_t begin_ms, last_byte_ms;
+    size_t header_bytes;  /* of all answers of this try, interim ones too */
+    bool has_headers;     /* the final answer's are complete */
+    bool is_range_ignored; /* 200 for a range: its body is not wanted */
+    char curl_text[CURL_ERROR_SIZE];
+};
+
+/* ---- the client ---- */
+
+static void setup_process(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    /* A peer that hangs up while OpenSSL writes is an error to report, not the end of the program. */
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+/* The static binary brings no CA bundle and its libcurl knows no place for one. */
+static const char *find_ca_file(const char *given)
+{
+    static const char *const places[] = {
+        "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Alpine, Arch */
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* RHEL, Fedora */
+        "/etc/pki/tls/certs/ca-bundle.crt",                  /* older RHEL, Amazon Linux */
+        "/etc/ssl/ca-bundle.pem",                            /* SUSE */
+        "/etc/ssl/cert.pem",                                 /* Alpine, FreeBSD, OpenBSD */
+        "/usr/local/share/certs/ca-root-nss.crt",            /* FreeBSD */
+        NULL,
+    };
+    if (given && *given)
+        return given;
+    if (environment("SSL_CERT_FILE"))
+        return environment("SSL_CERT_FILE");
+    for (const char *const *place = places; *place; place++)
+        if (access(*place, R_OK) == 0)
+            return *place;
+    return NULL;
+}
+
+enum errc transport_open(const struct http_options *options, struct transport **ret_transport,
+                         struct error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, setup_process);
+    struct transport *transport = mem_alloc(sizeof *transport);
+    transport->clock = options->clock;
+    transport->cancel = options->cancel;
+    transport->connect_timeout_ms = options->connect_timeout_ms;
+    transport->stall_timeout_ms = options->stall_timeout_ms;
+    transport->ca_file = mem_strdup(find_ca_file(options->ca_file));
+    transport->ca_folder = environment("SSL_CERT_DIR");
+    transport->multi = curl_multi_init();
+    transport->easy = curl_easy_init();
+    if (!transport->multi || !transport->easy) {
+        transport_close(transport);
+        return error_set(err, ERR_BUG, "libcurl cannot be initialised");
+    }
+    *ret_transport = transport;
+    return RR_OK;
+}
+
+void transport_close(struct transport *transport)
+{
+    if (!transport)
+        return;
+    curl_easy_cleanup(transport->easy);
+    curl_multi_cleanup(transport->multi);
+    free(transport->ca_file);
+    free(transport);
+}
+
+/* ---- what comes in ---- */
+
+/* "bytes 0-9/100": exactly the bytes that this try has asked for. */
+static bool is_range_as_asked(const struct transfer *transfer)
+{
+    const struct http_range *range = transfer->range;
+    uint64_t first, last;
+    int end = 0;
+    STR_GUARD struct str value = STR_INIT(SHOWN_BYTES);
+    if (!http_header_get(&transfer->response, "content-range", &value) || value.is_cut)
+        return false;
+    if (sscanf(str_text(&value), "bytes %" SCNu64 "-%" SCNu64 "/%n", &first, &last, &end) != 2 || !end)
+        return false;
+    return first == range->offset + transfer->range_done && last == range->offset + range->length - 1;
+}
+
+static bool check_headers(struct flight *flight)
+{
+    struct transfer *transfer = flight->transfer;
+    const struct http_range *range = transfer->range;
+    if (!range || transfer->response.status != 206)
+        return true;
+    if (range->check && range->check(range->check_context, &transfer->response, flight->err)) {
+        transfer->is_refused = true;
+        return false;
+    }
+    if (is_range_as_asked(transfer))
+        return true;
+    error_set(flight->err, ERR_HTTP, "%s answered with other bytes than it was asked for", flight->host);
+    return false;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *context)
+{
+    struct flight *flight = context;
+    struct http_response *response = &flight->transfer->response;
+    size_t length = size * count;
+    flight->last_byte_ms = clock_boottime_ms(flight->transport->clock);
+    flight->header_bytes += length;
+    if (flight->header_bytes > LIMIT_HTTP_HEADER_BYTES) {
+        error_set(flight->err, ERR_TOO_LARGE, "%s sent more than %zu bytes of headers", flight->host,
+                  LIMIT_HTTP_HEADER_BYTES);
+        return 0;
+    }
+    if (flight->has_headers)
+        return length; /* trailers, which nobody asked for */
+    if (length >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
+        str_clear(&response->headers); /* the answer before was an interim one */
+    str_append_bytes(&response->headers, bytes, length);
+    if (*bytes != '\r' && *bytes != '\n')
+        return length;
+    long status = 0;
+    curl_easy_getinfo(flight->transport->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200)
+        return length;
+    response->status = (int)status;
+    flight->has_headers = true;
+    return check_headers(flight) ? length : 0;
+}
+
+static size_t take_into_range(struct flight *flight, const char *bytes, size_t length)
+{
+    struct transfer *transfer = flight->transfer;
+    const struct http_range *range = transfer->range;
+    if (length > range->length - transfer->range_done) {
+        error_set(flight->err, ERR_HTTP, "%s sent more bytes than it was asked for", flight->host);
+        return 0;
+    }
+    memcpy((char *)range->buffer + transfer->range_done, bytes, length);
+    transfer->range_done += length;
+    return length;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+{
+    struct flight *flight = context;
+    struct http_response *response = &flight->transfer->response;
+    size_t length = size * count;
+    flight->last_byte_ms = clock_boottime_ms(flight->transport->clock);
+    if (flight->transfer->range && response->status == 206)
+        return take_into_range(flight, bytes, length);
+    if (flight->transfer->range && response->status == 200) {
+        flight->is_range_ignored = true;
+        return 0;
+    }
+    str_append_bytes(&response->body, bytes, length);
+    if (!response->body.is_cut)
+        return length;
+    error_set(flight->err, ERR_TOO_LARGE, "the answer of %s is longer than %zu bytes", flight->host,
+              response->body.limit);
+    return 0;
+}
+
+/* ---- what goes out ---- */
+
+/* Header lines hold tokens: they are wiped before they are freed. */
+static void free_lines(struct curl_slist **list)
+{
+    for (struct curl_slist *line = *list; line; line = line->next)
+        explicit_bzero(line->data, strlen(line->data));
+    curl_slist_free_all(*list);
+}
+#define LINES_GUARD __attribute__((cleanup(free_lines)))
+
+static void wipe(struct str *text)
+{
+    if (text->data)
+        explicit_bzero(text->data, text->capacity);
+    str_release(text);
+}
+#define WIPE_GUARD __attribute__((cleanup(wipe)))
+
+static void add_line(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (!longer)
+        mem_die(strlen(line));
+    *list = longer;
+}
+
+/* In libcurl's notation a header without value ends in ';'. */
+static enum errc add_header(struct curl_slist **list, const char *name, const char *value,
+                            struct error *err)
+{
+    WIPE_GUARD struct str line = STR_INIT(LIMIT_HTTP_HEADER_BYTES);
+    if (strpbrk(name, "\r\n:; ") || strpbrk(value, "\r\n"))
+        return error_set(err, ERR_CONFIG, "the value of HTTP header '%.40s' holds a line break", name);
+    if (*value)
+        str_printf(&line, "%s: %s", name, value);
+    else
+        str_printf(&line, "%s;", name);
+    if (line.is_cut)
+        return error_set(err, ERR_TOO_LARGE, "HTTP header '%.40s' is too long", name);
+    add_line(list, str_text(&line));
+    return RR_OK;
+}
+
+static void add_signed_lines(struct curl_slist **list, const char *lines)
+{
+    WIPE_GUARD struct str line = STR_INIT(LIMIT_HTTP_HEADER_BYTES);
+    for (const char *at = lines; at && *at;) {
+        size_t length = strcspn(at, "\n");
+        str_clear(&line);
+        str_append_bytes(&line, at, length);
+        add_line(list, str_text(&line));
+        at += length + (at[length] == '\n');
+    }
+}
+
+static enum errc build_lines(const struct transfer *transfer, struct curl_slist **list,
+                             struct error *err)
+{
+    const struct http_request *request = transfer->request;
+    bool has_type = false;
+    for (const struct http_header *h = request->headers; h && h->name; h++) {
+        has_type = has_type || strcasecmp(h->name, "content-type") == 0;
+        if (add_header(list, h->name, h->value, err))
+            return err->code;
+    }
+    if (request->bearer && secret_reveal(request->bearer)) {
+        WIPE_GUARD struct str value = STR_INIT(LIMIT_HTTP_HEADER_BYTES);
+        str_printf(&value, "Bearer %s", secret_reveal(request->bearer));
+        if (add_header(list, "Authorization", str_text(&value), err))
+            return err->code;
+    }
+    if (transfer->range) {
+        uint64_t first = transfer->range->offset + transfer->range_done;
+        uint64_t last = transfer->range->offset + transfer->range->length - 1;
+        char line[64];
+        snprintf(line, sizeof line, "Range: bytes=%" PRIu64 "-%" PRIu64, first, last);
+        add_line(list, line);
+    }
+    add_signed_lines(list, transfer->lines);
+    add_line(list, "Expect:"); /* no waiting for "100 Continue" */
+    if (request->body && !has_type)
+        add_line(list, "Content-Type:"); /* not libcurl's own guess */
+    return RR_OK;
+}
+
+/* libcurl's options are variadic: a failure can only be a mistake of ours or memory. */
+#define SET(option, value)                                                                         \
+    do {                                                                                           \
+        if (curl_easy_setopt(easy, option, value) != CURLE_OK)                                     \
+            mem_die(0);                                                                            \
+    } while (0)
+
+static void set_method(CURL *easy, const struct http_request *request)
+{
+    if (strcmp(request->method, "GET") == 0) {
+        SET(CURLOPT_HTTPGET, 1L);
+        return;
+    }
+    if (strcmp(request->method, "HEAD") == 0) {
+        SET(CURLOPT_NOBODY, 1L);
+        return;
+    }
+    SET(CURLOPT_POSTFIELDS, request->body ? request->body : "");
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(request->body ? request->body_length : 0));
+    SET(CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static void set_options(struct flight *flight, struct curl_slist *lines)
+{
+    const struct transport *transport = flight->transport;
+    const struct http_request *request = flight->transfer->request;
+    CURL *easy = transport->easy;
+    curl_easy_reset(easy); /* the connections stay */
+    SET(CURLOPT_URL, request->url);
+    SET(CURLOPT_HTTPHEADER, lines);
+    set_method(easy, request);
+    SET(CURLOPT_USERAGENT, "restore-reconciler/" RR_VERSION);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is an object's name like any other */
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (transport->ca_file)
+        SET(CURLOPT_CAINFO, transport->ca_file);
+    if (transport->ca_folder)
+        SET(CURLOPT_CAPATH, transport->ca_folder);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)transport->connect_timeout_ms);
+    SET(CURLOPT_TCP_KEEPALIVE, 1L);
+    SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER_BYTES);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a cancel does not wait for the resolver's thread */
+    /* libcurl repeats by itself what an idle connection swallowed; a write must not be. */
+    SET(CURLOPT_FRESH_CONNECT, request->is_write ? 1L : 0L);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, flight);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, flight);
+    SET(CURLOPT_ERRORBUFFER, flight->curl_text);
+}
+
+/* ---- failures in our words ---- */
+
+/* The host with its port, without user and password. */
+static void find_host(const char *url, char host[256])
+{
+    const char *begin = strstr(url, "://");
+    begin = begin ? begin + 3 : url;
+    size_t length = strcspn(begin, "/?#");
+    const char *at = memrchr(begin, '@', length);
+    if (at) {
+        length -= (size_t)(at + 1 - begin);
+        begin = at + 1;
+    }
+    STR_GUARD struct str quoted = STR_INIT(255);
+    STR_GUARD struct str plain = STR_INIT(SHOWN_BYTES);
+    str_append_bytes(&plain, begin, length);
+    str_append_quoted(&quoted, str_text(&plain), SHOWN_BYTES);
+    strcpy(host, str_text(&quoted));
+}
+
+static enum errc report_tls(const struct flight *flight, CURLcode result, const char *detail)
+{
+    const struct transport *transport = flight->transport;
+    struct error *err = flight->err;
+    long verify = 0;
+    curl_easy_getinfo(transport->easy, CURLINFO_SSL_VERIFYRESULT, &verify);
+    error_set(err, ERR_TLS, "no trusted TLS connection to %s: %s", flight->host, detail);
+    const char *file = transport->ca_file ? transport->ca_file : "none, because there is no CA bundle here";
+    if (result == CURLE_PEER_FAILED_VERIFICATION && verify <= VERIFY_NOT_REACHED)
+        return error_hint(err, "the certificate is for another name than the one in the URL");
+    if (result == CURLE_PEER_FAILED_VERIFICATION &&
+        (verify == VERIFY_NOT_YET_VALID || verify == VERIFY_EXPIRED))
+        return error_hint(err, "compare the certificate's dates with this machine's clock");
+    if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE)
+        return error_hint(err, "certificates are checked against the CA file %s; another one (PEM) is "
+                               "given in AWS_CA_BUNDLE (object store) or SSL_CERT_FILE", file);
+    return error_hint(err, "check that the URL's scheme (https) and port are right, and that the server "
+                           "speaks TLS 1.2 or newer");
+}
+
+/* The handshake fails with one code whether the peer speaks no TLS or the network broke. */
+static bool is_broken_handshake(const struct flight *flight)
+{
+    long sys_errno = 0;
+    curl_easy_getinfo(flight->transport->easy, CURLINFO_OS_ERRNO, &sys_errno);
+    return sys_errno != 0 || strstr(flight->curl_text, "SSL_ERROR_SYSCALL") ||
+           strstr(flight->curl_text, "unexpected eof") || strstr(flight->curl_text, "Connection reset");
+}
+
+static enum errc report_curl(const struct flight *flight, CURLcode result)
+{
+    struct error *err = flight->err;
+    STR_GUARD struct str detail = STR_INIT(4 * SHOWN_BYTES);
+    str_append_quoted(&detail, *flight->curl_text ? flight->curl_text : curl_easy_strerror(result),
+                      SHOWN_BYTES);
+    const char *text = str_text(&detail);
+    switch (result) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        error_set(err, ERR_NETWORK, "the name of %s cannot be resolved", flight->host);
+        return error_hint(err, "check the host name and this machine's DNS");
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        error_set(err, ERR_NETWORK, "the name of the proxy for %s cannot be resolved", flight->host);
+        return error_hint(err, "check http_proxy, https_proxy and no_proxy in the environment");
+    case CURLE_COULDNT_CONNECT:
+        error_set(err, ERR_NETWORK, "cannot connect to %s: %s", flight->host, text);
+        return error_hint(err, "check that it is running, and network policies and proxies in between");
+    case CURLE_OPERATION_TIMEDOUT:
+        error_set(err, ERR_TIMEOUT, "%s did not accept a connection within %" PRIu64 " ms", flight->host,
+                  flight->transport->connect_timeout_ms);
+        return error_hint(err, "check host, port, network policies and proxies in between");
+    case CURLE_GOT_NOTHING:
+        return error_set(err, ERR_NETWORK, "%s closed the connection without an answer", flight->host);
+    case CURLE_PARTIAL_FILE:
+        return error_set(err, ERR_NETWORK, "the answer of %s was cut off", flight->host);
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        error_set(err, ERR_HTTP, "what %s answered is not HTTP: %s", flight->host, text);
+        return error_hint(err, "check the URL's scheme (http or https) and port");
+    case CURLE_URL_MALFORMAT:
+        return error_set(err, ERR_CONFIG, "the URL with host %s is malformed", flight->host);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ISSUER_ERROR:
+        return report_tls(flight, result, text);
+    case CURLE_SSL_CONNECT_ERROR:
+        if (!is_broken_handshake(flight))
+            return report_tls(flight, result, text);
+        return error_set(err, ERR_NETWORK, "the connection to %s broke: %s", flight->host, text);
+    case CURLE_OUT_OF_MEMORY:
+        mem_die(0);
+    default:
+        return error_set(err, ERR_NETWORK, "the connection to %s broke: %s", flight->host, text);
+    }
+}
+
+static uint64_t deadline_ms(const struct transfer *transfer)
+{
+    const struct http_request *request = transfer->request;
+    size_t bytes = transfer->range ? transfer->range->length : request->body_limit;
+    return request->deadline_ms ? request->deadline_ms : DEADLINE_BASE_MS + bytes / SLOWEST_BYTES_PER_MS;
+}
+
+/* What ends a try from our side. */
+static enum errc check_patience(struct flight *flight)
+{
+    const struct transport *transport = flight->transport;
+    uint64_t now = clock_boottime_ms(transport->clock), limit = deadline_ms(flight->transfer);
+    if (cancel_check(transport->cancel, flight->err))
+        return flight->err->code;
+    if (now - flight->begin_ms > limit)
+        return error_set(flight->err, ERR_TIMEOUT, "%s was not done answering after %" PRIu64 " ms",
+                         flight->host, limit);
+    if (now - flight->last_byte_ms > transport->stall_timeout_ms)
+        return error_set(flight->err, ERR_TIMEOUT, "%s sent nothing for %" PRIu64 " ms", flight->host,
+                         transport->stall_timeout_ms);
+    return RR_OK;
+}
+
+/* ---- one try ---- */
+
+/* Whether libcurl is done, and then with which result. */
+static bool is_done(CURLM *multi, CURLcode *ret_result)
+{
+    int left;
+    const CURLMsg *message = curl_multi_info_read(multi, &left);
+    if (!message || message->msg != CURLMSG_DONE)
+        return false;
+    *ret_result = message->data.result;
+    return true;
+}
+
+/* Until libcurl has a result or our patience ends (then flight->err is set). */
+static CURLcode drive(struct flight *flight)
+{
+    struct transport *transport = flight->transport;
+    CURLcode result = CURLE_OK;
+    int running;
+    while (curl_multi_perform(transport->multi, &running) == CURLM_OK) {
+        if (is_done(transport->multi, &result))
+            return result;
+        if (check_patience(flight) ||
+            curl_multi_poll(transport->multi, NULL, 0, CANCEL_POLL_MS, NULL) != CURLM_OK)
+            break;
+    }
+    return CURLE_FAILED_INIT;
+}
+
+static void log_flight(const struct flight *flight)
+{
+    const struct transfer *transfer = flight->transfer;
+    const char *path = strstr(transfer->request->url, "://");
+    path = path ? strchr(path + 3, '/') : NULL;
+    char shown[SHOWN_BYTES + 1];
+    snprintf(shown, sizeof shown, "%.*s", path ? (int)strcspn(path, "?") : 0, path ? path : "");
+    log_debug("http", LOG_TEXT("method", transfer->request->method), LOG_TEXT("host", flight->host),
+              LOG_TEXT("path", shown), LOG_INT("status", transfer->response.status),
+              LOG_UINT("ms", clock_boottime_ms(flight->transport->clock) - flight->begin_ms));
+}
+
+static enum errc judge(struct flight *flight, CURLcode result)
+{
+    const struct transfer *transfer = flight->transfer;
+    if (flight->err->code)
+        return flight->err->code;
+    if (flight->is_range_ignored)
+        return RR_OK;
+    if (result != CURLE_OK)
+        return report_curl(flight, result);
+    if (!flight->has_headers) /* libcurl calls half a header a success */
+        return error_set(flight->err, ERR_NETWORK, "the answer of %s was cut off", flight->host);
+    if (transfer->range && transfer->response.status == 206 &&
+        transfer->range_done < transfer->range->length)
+        return error_set(flight->err, ERR_NETWORK, "the answer of %s was cut off", flight->host);
+    return RR_OK;
+}
+
+enum errc transfer_run(struct transport *transport, struct transfer *transfer, struct error *err)
+{
+    LINES_GUARD struct curl_slist *lines = NULL;
+    uint64_t now = clock_boottime_ms(transport->clock);
+    struct flight flight = {
+        .transport = transport,
+        .transfer = transfer,
+        .err = err,
+        .begin_ms = now,
+        .last_byte_ms = now,
+    };
+    find_host(transfer->request->url, flight.host);
+    transfer->response.status = 0;
+    transfer->response.headers = STR_INIT(LIMIT_HTTP_HEADER_BYTES);
+    transfer->response.body = STR_INIT(transfer->request->body_limit);
+    if (build_lines(transfer, &lines, err))
+        return err->code;
+    set_options(&flight, lines);
+    if (curl_multi_add_handle(transport->multi, transport->easy) != CURLM_OK)
+        return error_set(err, ERR_BUG, "libcurl does not take the request for %s", flight.host);
+    CURLcode result = drive(&flight);
+    long sent_bytes = 0;
+    curl_easy_getinfo(transport->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+    transfer->was_sent = sent_bytes > 0;
+    judge(&flight, result);
+    curl_multi_remove_handle(transport->multi, transport->easy);
+    log_flight(&flight);
+    return err->code;
+}
