@@ -68,16 +68,23 @@ enum errc database_preflight(struct control *control, const struct database_info
 struct carry_over {
     const char **statements;
     size_t count;
+    bool *is_left_out;        /* one a statement: the rehearsal has shown that it fails; never run */
     const char *user_comment; /* of `from`, without what we added; "" if none */
 };
 enum errc database_carry_over_plan(struct control *control, struct arena *arena,
                                    const struct database_info *from, const char *to_name,
                                    struct carry_over *ret_plan, struct error *err) RR_MUST_CHECK;
 /* Runs the plan in a transaction that is rolled back. What fails is added to `findings`, statement and
- * reason; and is taken out of the plan when `is_best_effort`. */
+ * reason; with `is_best_effort` it is marked is_left_out, so that the swap does not run it. */
 enum errc database_carry_over_rehearse(struct control *control, struct carry_over *plan,
                                        bool is_best_effort, struct findings *findings,
                                        struct error *err) RR_MUST_CHECK;
+
+/* Marks in `plan` (made for the live name) what the rehearsal (of a plan from the same database for another name) left
+ * out. The two have their statements in the same order; ERR_DATABASE_CHANGED if their number differs, because somebody
+ * changed the properties in between. */
+enum errc carry_over_leave_out(struct carry_over *plan, const struct carry_over *rehearsal, struct error *err)
+    RR_MUST_CHECK;
 
 enum swap_kind { SWAP_RESTORE, SWAP_ROLLBACK };
 
@@ -127,6 +134,6 @@ enum errc database_look(struct control *control, const char *run_id, uint32_t ex
 /* Integrity of a loaded database: invalid indexes, constraints not validated beyond `expected_unvalidated`.
  * Findings are added. */
 enum errc database_verify_catalog(const char *database, const struct conn_options *options,
-                                  struct findings *findings, struct error *err) RR_MUST_CHECK;
+                                  uint64_t expected_unvalidated, struct findings *findings, struct error *err) RR_MUST_CHECK;
 
 #endif
