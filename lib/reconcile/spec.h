@@ -21,33 +21,28 @@ struct spec_place {
     unsigned line, column;
 };
 
-/* Every key of the top level: constant, word. The order is that of the documentation. */
-#define SPEC_KEYS(X)                                                                               \
-    X(SPEC_DATABASE, "database")                                                                   \
-    X(SPEC_CONTROL_DATABASE, "controlDatabase")                                                    \
-    X(SPEC_BACKUPS, "backups")                                                                     \
-    X(SPEC_ENGINE, "engine")                                                                       \
-    X(SPEC_JOB, "job")                                                                             \
-    X(SPEC_STRATEGY, "strategy")                                                                   \
-    X(SPEC_JOBS, "jobs")                                                                           \
-    X(SPEC_KEEP_PREVIOUS, "keepPrevious")                                                          \
-    X(SPEC_ON_REVERT, "onRevert")                                                                  \
-    X(SPEC_MAX_ATTEMPTS, "maxAttempts")                                                            \
-    X(SPEC_CARRY_OVER, "carryOver")                                                                \
-    X(SPEC_REPLICATION, "replication")                                                             \
-    X(SPEC_KEEP_PRESTAGED, "keepPrestaged")                                                        \
-    X(SPEC_PGBOUNCER, "pgbouncer")                                                                 \
-    X(SPEC_APPLICATION, "application")                                                             \
-    X(SPEC_PRE_STEPS, "preSteps")                                                                  \
-    X(SPEC_VERIFY, "verify")                                                                       \
-    X(SPEC_SMOKE, "smoke")                                                                         \
-    X(SPEC_POST_STEPS, "postSteps")
-
+/* Every key of the top level, in the order of the documentation. */
 enum spec_key {
-#define X(key, word) key,
-    SPEC_KEYS(X)
-#undef X
-        SPEC_KEY_COUNT
+    SPEC_DATABASE,
+    SPEC_CONTROL_DATABASE,
+    SPEC_BACKUPS,
+    SPEC_ENGINE,
+    SPEC_JOB,
+    SPEC_STRATEGY,
+    SPEC_JOBS,
+    SPEC_KEEP_PREVIOUS,
+    SPEC_ON_REVERT,
+    SPEC_MAX_ATTEMPTS,
+    SPEC_CARRY_OVER,
+    SPEC_REPLICATION,
+    SPEC_KEEP_PRESTAGED,
+    SPEC_PGBOUNCER,
+    SPEC_APPLICATION,
+    SPEC_PRE_STEPS,
+    SPEC_VERIFY,
+    SPEC_SMOKE,
+    SPEC_POST_STEPS,
+    SPEC_KEY_COUNT
 };
 
 /* The zero of each enumeration is its default. */
@@ -118,9 +113,9 @@ struct spec {
     bool keep_prestaged;
     bool has_pgbouncer;
     struct spec_application application;
-    const struct spec_step *pre_steps, *post_steps;
+    struct spec_step *pre_steps, *post_steps;
     size_t pre_step_count, post_step_count;
-    const struct spec_check *verify, *smoke;
+    struct spec_check *verify, *smoke;
     size_t verify_count, smoke_count;
     struct spec_place places[SPEC_KEY_COUNT]; /* of each key; line 0 where it was left out */
 };
@@ -156,8 +151,5 @@ enum errc spec_parse(struct arena *arena, const struct spec_text *text, struct s
  * ERR_UNSUPPORTED names the word, its place and the way out; findings as above. */
 enum errc spec_check_supported(struct arena *arena, const struct spec *spec, bool has_workloads,
                                struct spec_findings *ret_findings, struct error *err) RR_MUST_CHECK;
-
-/* The word of a key: "keepPrevious". */
-const char *spec_key_word(enum spec_key key);
 
 #endif
