@@ -8,25 +8,29 @@
  * this very server. A key that a record shows as done is never restored again because some other
  * witness was lost, reverted or replaced; whoever wants that sets a new restoreRequest.
  *
- *     row  condition                                                     the run
- *     0    control database there but not readable                       refuses ControlDatabaseUnreadable
- *     1    something unfinished                                          (the caller recovers, then decides)
- *     2    rolled back by hand or by a smoke check, and still asked for  RolledBack, nothing
- *     3    live absent, though history, journal or lastApplied knew it   refuses DatabaseMissing
- *     4    live was made by this key                                     publishes if need be
- *     5    live was made by another key, the journal says this one       refuses DatabaseChanged
- *     6    live was made by another key                                  restores; see onRevert
- *     7    history is not about live; this key was done or may have been Drifted, or refuses DatabaseChanged
- *     8    history is not about live; another key, or consent            restores
- *     9    no history, the journal says this key                         publishes, ControlDatabaseLost
- *     10   no history, the journal says another key                      restores
- *     11   no history, no journal, lastApplied says this key             adopts
- *     12   no history, no journal; nothing to lose, managed, or consent  restores
- *     13   no history, no journal, live holds tables                     refuses FirstContact
+ *     row  condition                                                        the run
+ *     0    control database there but not readable                          refuses ControlDatabaseUnreadable
+ *     1    something unfinished                                             (the caller recovers, then decides)
+ *     2    rolled back by hand or by a smoke check, and still asked for     RolledBack, nothing
+ *     3    live absent, though history, journal or lastApplied knew it      refuses DatabaseMissing
+ *     4    live was made by this key                                        publishes if need be
+ *     5    live was made by another key, but the journal says this one      refuses DatabaseChanged
+ *     6    live was made by another key                                     restores; see onRevert
+ *     7    history is not about live; a record has this key, or no journal  Drifted, or refuses DatabaseChanged
+ *     8    history is not about live; otherwise, or consent                 restores
+ *     9    no history, the journal says this key                            publishes, ControlDatabaseLost
+ *     10   no history, the journal says another key                         restores
+ *     11   no history, no journal, lastApplied says this key                adopts
+ *     12   no history, no journal; nothing to lose, managed, or consent     restores
+ *     13   no history, no journal, live holds tables                        refuses FirstContact
  *
- * Consent is allowInitialRestore naming exactly desired. It is used up when a record shows the key as done,
- * since it tends to stay in Git; it still counts where the live database is absent, for then nothing can be
- * overwritten.
+ * A journal that records no key as applied, or is about another database, counts as none here.
+ *
+ * lastAppliedTimestamp says nothing about a restoreRequest: alone, it never means "done" when one is set.
+ *
+ * Consent is allowInitialRestore naming exactly desired. It tends to stay in Git, so it is used up once a
+ * record shows the key as done: else a failover or an upgrade months later would let it overwrite the data of
+ * those months. It still counts where the live database is absent or empty: then nothing can be lost.
  */
 #ifndef RR_RECONCILE_DECIDE_H
 #define RR_RECONCILE_DECIDE_H
