@@ -13,6 +13,7 @@ CC := gcc
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
             -Wcast-qual -Wwrite-strings -Wvla -Wundef $(if $(CI),-Werror)
 CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
 RR_CFLAGS = -std=gnu2x -I. -pthread -D_GNU_SOURCE -fstack-protector-strong $(WARNINGS) $(CFLAGS) \
             -DRR_VERSION='"$(VERSION)"' -DRR_COMMIT='"$(COMMIT)"'
 LIBS := -lpq -lcurl -lssl -lcrypto -lcjson -lyaml -lexpat -lzstd -llz4 -lz -lm
@@ -42,7 +43,45 @@ build/obj/%.o: %.c build/obj/.flags
 build/obj/.flags: force
 	@mkdir -p $(@D); echo '$(CC) $(RR_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(RR_CFLAGS)' > $@
 
+STATIC = $(shell scripts/static-libraries prefix)
+STATIC_OBJECTS := $(SOURCES:%.c=build/static/obj/%.o) build/static/obj/restore-reconciler.o
+
+.PHONY: static
+static: static-libraries ## build/static/restore-reconciler: the program that ships
+	@$(MAKE) --no-print-directory build/static/restore-reconciler
+
+.PHONY: static-libraries
+static-libraries:
+	scripts/install-build-deps static
+	scripts/static-libraries build
+
+build/static/restore-reconciler: $(STATIC_OBJECTS)
+	$(STATIC)/bin/cc -static -Wl,-z,relro,-z,now -Wl,-z,stack-size=1048576 -Wl,--gc-sections -s \
+	    -o $@ $^ $$(scripts/static-libraries libs)
+
+build/static/obj/%.o: %.c build/obj/.flags
+	@mkdir -p $(@D)
+	$(STATIC)/bin/cc $(RR_CFLAGS) -ffunction-sections -fdata-sections -MMD -MP -c $< -o $@
+
+.PHONY: update-pins
+update-pins: ## record the newest versions of the static build's libraries
+	scripts/static-libraries update-pins
+
+.PHONY: install
+install: static ## the static program into $(DESTDIR)$(PREFIX)/bin
+	install -D -m 755 build/static/restore-reconciler $(DESTDIR)$(PREFIX)/bin/restore-reconciler
+
 ##@ Test
+
+.PHONY: test
+test: deps ## everything that CI runs; installs what it needs
+	@$(MAKE) --no-print-directory layers docs-check unit static
+	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory e2e
+
+.PHONY: deps
+deps:
+	scripts/install-build-deps dev static test
 
 build/unit/%: tests/unit/%.c build/librr.a
 	@mkdir -p $(@D)
@@ -52,12 +91,65 @@ build/unit/%: tests/unit/%.c build/librr.a
 unit: $(UNIT_TESTS) ## unit tests (cmocka)
 	@for t in $(UNIT_TESTS); do echo "== $$t"; "$$t" || exit 1; done
 
-.PHONY: test
-test: unit layers ## everything that CI runs
-
 .PHONY: layers
 layers: ## hold the include lines against the table of rooms in lib/README.md
 	scripts/check-layers
+
+.PHONY: e2e
+e2e: static ## behaviour of the static program on real servers (pytest)
+	scripts/test-parts
+	tests/e2e/run $(E2E)
+
+.PHONY: torture
+torture: static ## kill the program at every point of a run; later runs must finish or undo it
+	scripts/test-parts
+	TORTURE=full tests/e2e/run test_kill.py
+
+# libFuzzer on every parser of foreign bytes. Longer: make fuzz FUZZ_SECONDS=3600
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_FLAGS := -std=gnu2x -I. -pthread -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
+              -fno-sanitize-recover=undefined -DRR_VERSION='"fuzz"' -DRR_COMMIT='"fuzz"'
+
+build/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(subst fuzzer$(comma),fuzzer-no-link$(comma),$(FUZZ_FLAGS)) -MMD -MP -c $< -o $@
+
+comma := ,
+build/fuzz/librr.a: $(SOURCES:%.c=build/fuzz/obj/%.o)
+	@rm -f $@
+	ar rcs $@ $^
+
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/librr.a
+	clang $(FUZZ_FLAGS) -o $@ $< build/fuzz/librr.a $(LIBS)
+
+.PHONY: fuzz
+fuzz: $(FUZZ_TARGETS) ## libFuzzer targets, FUZZ_SECONDS each
+	scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+.PHONY: lint
+lint: ## clang-tidy, cppcheck, shellcheck and our own greps
+	scripts/install-build-deps lint
+	scripts/lint
+
+##@ Documents
+
+build/print-tables: scripts/print-tables.c build/librr.a
+	$(CC) $(RR_CFLAGS) -o $@ $< build/librr.a $(LIBS)
+
+.PHONY: docs docs-check
+docs: build/print-tables ## write the generated tables into docs/
+	scripts/fill-docs
+docs-check: build/print-tables
+	scripts/fill-docs --check
+
+##@ Try it
+
+.PHONY: demo
+demo: ## the main job on a throw-away local database, shown step by step
+	scripts/install-build-deps dev
+	@$(MAKE) --no-print-directory all
+	scripts/demo
 
 .PHONY: clean
 clean: ## remove build/ (caches outside the checkout stay)
@@ -68,4 +160,4 @@ help: ## this list
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-zA-Z0-9_.-]+:.*##/ {printf "  %-14s %s\n", $$1, $$2}' Makefile
 
--include $(OBJECTS:.o=.d) build/obj/restore-reconciler.d $(wildcard build/unit/*/*.d)
+-include $(OBJECTS:.o=.d) $(STATIC_OBJECTS:.o=.d) $(wildcard build/fuzz/obj/lib/*/*.d) build/obj/restore-reconciler.d $(wildcard build/unit/*/*.d)
