@@ -328,6 +328,21 @@ static enum errc check_options(const struct load_options *options, struct error 
     return RR_OK;
 }
 
+/* Before anything is changed. */
+static enum errc check_copy_statements(const struct toc *toc, struct error *err)
+{
+    for (size_t i = 0; i < toc->count; i++) {
+        ARENA_GUARD struct arena scratch = {0};
+        const struct entry *entry = &toc->entries[i];
+        struct copy_target target;
+        bool is_copy = entry->kind == ENTRY_TABLE_DATA && entry->copy_statement != NULL &&
+                       *entry->copy_statement != '\0';
+        if (is_copy && copy_parse(&scratch, entry, &target, err))
+            return error_wrap(err, "%s", entry_title(&scratch, entry));
+    }
+    return RR_OK;
+}
+
 static enum errc locate(struct run *run, uint64_t *ret_bytes_read, struct error *err)
 {
     SOURCE_READER_GUARD struct source_reader *reader = NULL;
@@ -358,7 +373,7 @@ static enum errc prepare(struct run *run, struct load_result *result, struct err
     const struct session_meter none = {0};
     if (check_options(run->load.options, err) || toc_check_cycles(run->toc, err) ||
         settings_parse(run->toc, run->arena, &run->load.settings, err) ||
-        locate(run, &result->bytes_read, err) ||
+        check_copy_statements(run->toc, err) || locate(run, &result->bytes_read, err) ||
         session_open(&run->load, none, &run->session, err) || log_rights(run, err))
         return err->code;
     plan(run);

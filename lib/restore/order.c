@@ -39,7 +39,7 @@ static bool is_privilege(enum entry_kind kind)
     return kind == ENTRY_ACL || kind == ENTRY_ACL_LANGUAGE || kind == ENTRY_DEFAULT_ACL;
 }
 
-static enum skip skip_of(const struct entry *entry, const struct order_options *options)
+enum skip order_skip(const struct entry *entry, const struct order_options *options)
 {
     switch (entry->kind) {
     case ENTRY_ENCODING:
@@ -115,7 +115,7 @@ static void classify(struct order *order, const struct toc *toc,
             section = entry->section;
         item->entry = entry;
         item->phase = phase_of(entry, section);
-        item->skip = skip_of(entry, options);
+        item->skip = order_skip(entry, options);
         item->table = ORDER_NOWHERE;
         item->table_bytes = entry->has_data ? entry->block_bytes : 0;
     }

@@ -66,6 +66,9 @@ struct order_options {
     bool no_privileges;
 };
 
+/* Why an entry is not wanted; SKIP_NONE when it is to be run. */
+enum skip order_skip(const struct entry *entry, const struct order_options *options);
+
 struct order_item {
     const struct entry *entry;
     enum phase phase;
