@@ -28,9 +28,7 @@
 #include "lib/pg/conn_internal.h"
 #include "lib/pg/errand.h"
 
-/* A message from BEGIN to COMMIT may wait for a synchronous standby for ever. After the first limit it is asked to
- * stop waiting (the COMMIT then counts, with a warning), after the grace the session is given up. */
-enum { MEANWHILE_LIMIT_MS = 60 * 1000, WARNINGS_BYTES = 4096 };
+enum { WARNINGS_BYTES = 4096 };
 
 static uint64_t now_ms(void)
 {
@@ -201,14 +199,14 @@ static enum errc fail_silent(struct conn *conn, const struct conn_wait *wait, st
 }
 
 /* Looks at the cancel flag and the time; asks the server to cancel when one of them says so. */
-static enum errc watch(struct conn *conn, struct conn_wait *wait, uint64_t limit_ms, struct error *err)
+static enum errc watch(struct conn *conn, struct conn_wait *wait, struct error *err)
 {
     uint64_t now = now_ms();
     if (wait->drop_at_ms)
         return now < wait->drop_at_ms ? RR_OK : fail_silent(conn, wait, err);
     if (!wait->is_uncancellable && cancel_is_requested(conn->cancel))
         wait->was_cancelled = true;
-    else if (limit_ms && now - wait->started_ms >= limit_ms)
+    else if (conn->limit_ms && now - wait->started_ms >= conn->limit_ms)
         wait->was_too_long = true;
     else
         return RR_OK;
@@ -219,7 +217,7 @@ static enum errc watch(struct conn *conn, struct conn_wait *wait, uint64_t limit
 enum errc conn_wait(struct conn *conn, struct conn_wait *wait, bool wants_write, unsigned slice_ms,
                     struct error *err)
 {
-    enum errc rc = watch(conn, wait, conn->limit_ms, err);
+    enum errc rc = watch(conn, wait, err);
     if (rc)
         return rc;
     struct pollfd fd = {.fd = PQsocket(conn->pg),
@@ -456,9 +454,7 @@ static enum errc wait_meanwhile(struct conn *conn, struct conn_wait *wait, unsig
             next = now_ms() + interval_ms;
             continue;
         }
-        rc = watch(conn, wait, MEANWHILE_LIMIT_MS, err);
-        if (!rc)
-            rc = conn_wait(conn, wait, false, (unsigned)(next - now), err);
+        rc = conn_wait(conn, wait, false, (unsigned)(next - now), err);
     }
     return rc;
 }

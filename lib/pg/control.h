@@ -7,12 +7,14 @@
  * pings the session every 5 s while nothing else runs on it, so that others can tell a live holder from
  * a dead one; the session is guarded inside, every function here may be called from the main thread at
  * any time. A session that breaks is never replaced: the lock went with it, and every later call
- * answers ERR_FENCE_LOST.
+ * answers ERR_FENCE_LOST. The cancel flag ends the waits of control_open(), control_lock() and
+ * control_fence_take(); everything else is short, bounded (two minutes; a DROP 15) and not interrupted, so
+ * that a run that was told to stop can still clean up.
  *
  * Times are decided by the server's clock. Keys are two texts: `desired`, canonical RFC 3339 in UTC
  * ("" where there is none), and `request` ("" where there is none).
  *
- * Tables, version 1:
+ * Tables, version 1 (which stands in a table `schema_version`):
  *   fence(target PK, token, run_id, recovering, phase, state_ref, desired, request, updated_at)
  *   history(seq PK, kind, target, desired, request, held_desired, held_request, state_ref, run_id,
  *           system_id, old_oid, new_oid, backup, size_bytes, checksum, started_at, finished_at)
@@ -51,16 +53,19 @@ void control_close(struct control *control);
 
 /* Takes the advisory lock of the target. Held by a live holder: *ret_is_held = false, and ret_holder
  * (arena) says who (application_name, pid, since). A holder that has been silent for longer than
- * silent_holder_s is ended and the lock tried again. Starts the heartbeat. */
+ * silent_holder_s is ended and the lock tried again, unless the fence says that it works for another state; one
+ * with our own run id is a lost session of ours and is ended at once. Starts the heartbeat. */
 enum errc control_lock(struct control *control, struct arena *arena, bool *ret_is_held,
                        const char **ret_holder, struct error *err) RR_MUST_CHECK;
 
 /* The fence row as it was before and after the bump. */
 struct fence {
     int64_t token;          /* ours */
-    const char *displaced;  /* run id whose work may be unfinished ("recovering"), NULL: none */
+    /* Run id whose work may be unfinished ("recovering"), NULL: none. The run before us, even when it ended well
+     * (then its phase is "" and its journal idle): control_fence_clear() before own work begins. */
+    const char *displaced;
     const char *phase;      /* phase that the displaced run left behind, "" if none */
-    const char *state_ref;
+    const char *state_ref;  /* before the bump */
 };
 
 /* Under the lock: token + 1, run id ours. A displaced run that was not yet recovered stays in
@@ -142,13 +147,15 @@ enum errc control_registry_list(struct control *control, struct arena *arena,
 enum errc control_registry_strangers(struct control *control, struct arena *arena,
                                      const char ***ret_names, size_t *ret_count, struct error *err)
     RR_MUST_CHECK;
-/* Earliest expires_at of kept databases as RFC 3339, "" if none. */
+/* Earliest expires_at of kept databases as RFC 3339 (rounded up to a second), "" if none. */
 enum errc control_registry_next_expiry(struct control *control, struct arena *arena,
                                        const char **ret_when, struct error *err) RR_MUST_CHECK;
 
 /* Drops a database of ours: fence checked and row marked "dropping" first; name and oid compared; never
  * the live database, never one without a row; an interrupted drop is finished. Then the row goes. A
- * database that is gone already only loses its row. Sessions inside are ended (pid by pid). */
+ * database that is gone already (or renamed, or made anew by somebody else) only loses its row. Sessions inside
+ * are ended (pid by pid). ERR_SQL: the server refused (55006: sessions we may not end; prepared transactions or
+ * subscriptions, which the text names); the row stays "dropping". ERR_DATABASE_CHANGED: not ours to drop. */
 enum errc control_drop(struct control *control, const struct registry_row *row, struct error *err)
     RR_MUST_CHECK;
 

@@ -2,31 +2,14 @@
  * Trials of conn and copyin against a real server: not part of `make unit`. Parameters come from libpq's
  * environment (PGHOST, PGPORT, PGUSER ...); every trial says what it saw and ends the program when it is wrong.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/base/cancel.h"
-#include "lib/base/clock.h"
 #include "lib/pg/conn.h"
 #include "lib/pg/copyin.h"
-
-#define MUST(what)                                                                                 \
-    do {                                                                                           \
-        if (!(what)) {                                                                             \
-            printf("FAILED %s:%d: %s [%s: %s | %s | %s]\n", __func__, __LINE__, #what,             \
-                   errc_name(err.code), err.text, err.hint, err.sqlstate);                         \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
-
-static uint64_t now(void)
-{
-    return clock_boottime_ms(clock_system());
-}
+#include "tests/unit/pg/live.h"
 
 static struct conn *open_with(const struct conn_options *options)
 {
