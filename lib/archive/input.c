@@ -83,7 +83,7 @@ static size_t plan_read(struct input *in)
     uint64_t window_end = in->window_begin + in->window_length;
     bool goes_on = in->window_length && in->position >= window_end &&
                    in->position - window_end < in->next_read;
-    in->next_read = goes_on ? in->next_read * 2 : in->first_read;
+    in->next_read = goes_on && in->next_read * 2 > in->first_read ? in->next_read * 2 : in->first_read;
     if (in->next_read > LIMIT_READ_BYTES)
         in->next_read = LIMIT_READ_BYTES;
     uint64_t wanted = input_left(in) > least_read_bytes ? input_left(in) : least_read_bytes;

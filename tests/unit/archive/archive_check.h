@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "lib/archive/reader.h"
 #include "lib/base/arena.h"
@@ -43,9 +44,7 @@ struct findings {
 
 static UNUSED uint64_t digest_bytes(uint64_t digest, const void *bytes, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
-        digest = (digest ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
-    return digest;
+    return crc32((uLong)digest, bytes, (uInt)length);
 }
 
 static UNUSED uint64_t digest_text(uint64_t digest, const char *text)
