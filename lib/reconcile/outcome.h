@@ -26,7 +26,7 @@ struct outcome {
     enum outcome_result result;
     int exit_code;
     const char *reason; /* CamelCase, static */
-    char message[ERROR_TEXT_SIZE + ERROR_HINT_SIZE];
+    char message[ERROR_TEXT_SIZE + ERROR_HINT_SIZE + 16];
     char desired[128], run_id[40], backup[1024], previous_database[80];
     const char *integrity; /* "verified", "unchecked", NULL: nothing was loaded */
     uint64_t step_ms[STEP_COUNT];

@@ -90,7 +90,7 @@ enum errc run_close_rollback(struct run *run, struct error *err)
 
 static enum errc act(struct run *run, struct error *err)
 {
-    struct registry_row kept;
+    struct registry_row kept = {0};
     enum errc code;
     if ((code = run_refresh_live(run, err)) || (code = find_kept(run, &kept, err)) ||
         (code = find_held(run, err)) || (code = check_ready(run, err)) || (code = record(run, &kept, err)))

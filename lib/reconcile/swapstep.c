@@ -186,7 +186,7 @@ static enum errc is_swapped_back(struct run *run, bool *ret_is, struct error *er
 
 static enum errc swap_names_back(struct run *run, struct error *err)
 {
-    struct registry_row previous;
+    struct registry_row previous = {0};
     enum errc code = find_replaced(run, &previous, err);
     if (code || (code = run_refresh_live(run, err)) || (code = plan_carry_over(run, previous.name, err)) ||
         (code = run_check_fence(run, err)))
