@@ -1,28 +1,393 @@
-#include "lib/backup/store.h"
+/*
+ * Backups in an S3 store: ListObjectsV2, small objects, and the checksums that the store keeps.
+ *
+ * Keys are asked for with encoding-type=url, since XML 1.0 cannot hold every key, and decoded only where
+ * the answer says that they are encoded: not every store does it. In that encoding a blank is '+'.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-static enum errc not_yet(struct error *err)
+#include "lib/backup/s3.h"
+#include "lib/backup/source_s3.h"
+#include "lib/backup/store.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/codec/xml.h"
+#include "lib/net/digest.h"
+#include "lib/net/url.h"
+
+enum { SHOWN_BYTES = 200, HEADER_VALUE_BYTES = 1024, VALUE_BYTES = 64 };
+
+/* One listing under way. */
+struct paging {
+    const struct store_listing *listing;
+    struct s3 *s3;
+    struct str folder; /* prefix of all keys below the folder */
+    struct str prefix; /* the folder's and the listing's */
+    struct str token;  /* of the next page, "" for the first and after the last */
+    size_t seen_count, page_count;
+    bool is_truncated;
+};
+
+static void paging_release(struct paging *paging)
 {
-    return error_set(err, ERR_UNSUPPORTED, "locations that begin with s3:// are not supported yet");
+    str_release(&paging->folder);
+    str_release(&paging->prefix);
+    str_release(&paging->token);
+}
+#define PAGING_GUARD __attribute__((cleanup(paging_release)))
+
+/* ---- listing ---- */
+
+/* False: the store's own encoding is broken. */
+static bool decode_key(const char *text, bool is_encoded, struct str *ret_key)
+{
+    str_clear(ret_key);
+    if (!is_encoded) {
+        str_append(ret_key, text);
+        return true;
+    }
+    for (const char *p = text; *p;) {
+        size_t length = strcspn(p, "+");
+        if (!url_decode(ret_key, p, length))
+            return false;
+        p += length;
+        if (*p == '+') {
+            str_append_char(ret_key, ' ');
+            p++;
+        }
+    }
+    return true;
+}
+
+static enum errc report_listing(const struct paging *paging, const char *why, struct error *err)
+{
+    return error_set(err, ERR_HTTP, "the listing of '%s' %s", paging->listing->folder->url, why);
+}
+
+static enum errc take_entry(struct paging *paging, const struct xml_node *entry, bool is_encoded,
+                            struct error *err)
+{
+    const struct store_listing *listing = paging->listing;
+    STR_GUARD struct str key = STR_INIT(LIMIT_OBJECT_KEY_BYTES);
+    const char *text = xml_child_text(entry, "Key");
+    uint64_t size_bytes;
+    if (!text || !decode_key(text, is_encoded, &key) || key.is_cut)
+        return report_listing(paging, "holds a malformed key", err);
+    if (!text_to_u64(xml_child_text(entry, "Size"), INT64_MAX, &size_bytes))
+        return report_listing(paging, "holds an object without size", err);
+    if (++paging->seen_count > LIMIT_LIST_OBJECTS) {
+        error_set(err, ERR_TOO_LARGE, "'%s' holds more than %zu objects", listing->folder->url,
+                  LIMIT_LIST_OBJECTS);
+        return error_hint(err, "keep backups in a folder of their own, or let backups.name begin with the text "
+                               "that all of them share");
+    }
+    const char *name = str_text(&key) + paging->folder.length;
+    if (!text_has_prefix(str_text(&key), str_text(&paging->prefix)))
+        return report_listing(paging, "holds keys that were not asked for", err);
+    bool is_folder_mark = !*name || text_has_suffix(name, "/");
+    return is_folder_mark ? RR_OK : listing->found(listing->context, name, size_bytes, err);
+}
+
+/* Where the next page begins. A store that says "more" but not where, or the same again, would keep us
+ * forever. */
+static enum errc take_token(struct paging *paging, const struct xml_node *root, struct error *err)
+{
+    const char *token = xml_child_text(root, "NextContinuationToken");
+    paging->is_truncated = text_equal(xml_child_text(root, "IsTruncated"), "true");
+    if (!paging->is_truncated)
+        return RR_OK;
+    if (!token || !*token || text_equal(token, str_text(&paging->token)))
+        return report_listing(paging, "does not say where it goes on", err);
+    str_clear(&paging->token);
+    str_append(&paging->token, token);
+    return str_check(&paging->token, "the continuation token of a listing", err);
+}
+
+static enum errc take_page(struct paging *paging, const struct http_response *response, struct error *err)
+{
+    ARENA_GUARD struct arena arena = {0};
+    struct xml_node *root;
+    if (xml_parse(&arena, str_text(&response->body), response->body.length, "the listing of a bucket", &root,
+                  err))
+        return err->code;
+    if (!text_equal(root->name, "ListBucketResult"))
+        return report_listing(paging, "is none: is AWS_ENDPOINT_URL_S3 an S3 store?", err);
+    bool is_encoded = text_equal(xml_child_text(root, "EncodingType"), "url");
+    for (const struct xml_node *node = root->first_child; node; node = node->next)
+        if (text_equal(node->name, "Contents") && take_entry(paging, node, is_encoded, err))
+            return err->code;
+    return take_token(paging, root, err);
+}
+
+static enum errc fetch_page(struct paging *paging, struct error *err)
+{
+    const struct store_listing *listing = paging->listing;
+    struct http_header query[6] = {
+        {"list-type", "2"},
+        {"encoding-type", "url"},
+        {"prefix", str_text(&paging->prefix)},
+    };
+    size_t count = 3;
+    if (listing->pattern->folder_count == 0)
+        query[count++] = (struct http_header){"delimiter", "/"}; /* what is in sub-folders stays unlisted */
+    if (paging->token.length)
+        query[count++] = (struct http_header){"continuation-token", str_text(&paging->token)};
+    const struct s3_request request = {
+        .method = "GET",
+        .location = listing->folder,
+        .is_bucket = true,
+        .query = query,
+        .body_limit = LIMIT_HTTP_BODY_BYTES,
+    };
+    HTTP_RESPONSE_GUARD struct http_response response = {0};
+    if (s3_send(paging->s3, &request, &response, err))
+        return err->code;
+    if (response.status != 200)
+        return s3_report(paging->s3, &request, &response, err);
+    return take_page(paging, &response, err);
+}
+
+static enum errc list_all(struct paging *paging, struct error *err)
+{
+    do {
+        if (++paging->page_count > LIMIT_LIST_PAGES)
+            return report_listing(paging, "does not end", err);
+        if (fetch_page(paging, err))
+            return err->code;
+    } while (paging->is_truncated);
+    return RR_OK;
 }
 
 static enum errc list(const struct store_listing *listing, struct error *err)
 {
-    (void)listing;
-    return not_yet(err);
+    S3_GUARD struct s3 *s3 = NULL;
+    if (s3_open(&(struct s3_options){.cancel = listing->cancel}, &s3, err))
+        return err->code;
+    PAGING_GUARD struct paging paging = {
+        .listing = listing,
+        .s3 = s3,
+        .folder = STR_INIT(2 * LIMIT_OBJECT_KEY_BYTES),
+        .prefix = STR_INIT(4 * LIMIT_OBJECT_KEY_BYTES),
+        .token = STR_INIT(8 * LIMIT_OBJECT_KEY_BYTES),
+    };
+    str_append(&paging.folder, listing->folder->path);
+    if (paging.folder.length && !text_has_suffix(str_text(&paging.folder), "/"))
+        str_append_char(&paging.folder, '/');
+    str_printf(&paging.prefix, "%s%s", str_text(&paging.folder), listing->prefix);
+    return list_all(&paging, err);
 }
+
+/* ---- objects ---- */
 
 static enum errc open_source(const struct location *object, const struct cancel *cancel,
                              struct source **ret_source, struct error *err)
 {
-    (void)object, (void)cancel, (void)ret_source;
-    return not_yet(err);
+    return source_s3_open(&(struct s3_options){.cancel = cancel}, object, ret_source, err);
+}
+
+/* Whether the listing shows the object. Stores deny what is not there to who may not list. */
+static enum errc is_listed(struct s3 *s3, const struct location *object, bool *ret_is_listed,
+                           bool *ret_may_list, struct error *err)
+{
+    const struct http_header query[] = {{"list-type", "2"}, {"max-keys", "1"}, {"prefix", object->path}, {0}};
+    const struct s3_request request = {
+        .method = "GET",
+        .location = object,
+        .is_bucket = true,
+        .query = query,
+        .body_limit = S3_ERROR_BODY_BYTES,
+    };
+    HTTP_RESPONSE_GUARD struct http_response response = {0};
+    ARENA_GUARD struct arena arena = {0};
+    struct xml_node *root;
+    if (s3_send(s3, &request, &response, err))
+        return err->code;
+    *ret_may_list = response.status == 200;
+    if (!*ret_may_list)
+        return RR_OK;
+    if (xml_parse(&arena, str_text(&response.body), response.body.length, "the listing of a bucket", &root, err))
+        return err->code;
+    *ret_is_listed = text_equal(xml_child_text(xml_child(root, "Contents"), "Key"), object->path);
+    return RR_OK;
 }
 
 static enum errc fetch_small(const struct location *object, const struct cancel *cancel,
                              struct str *ret_text, bool *ret_is_there, struct error *err)
 {
-    (void)object, (void)cancel, (void)ret_text, (void)ret_is_there;
-    return not_yet(err);
+    const struct s3_request request = {
+        .method = "GET",
+        .location = object,
+        .body_limit = S3_ERROR_BODY_BYTES,
+    };
+    S3_GUARD struct s3 *s3 = NULL;
+    HTTP_RESPONSE_GUARD struct http_response response = {0};
+    if (s3_open(&(struct s3_options){.cancel = cancel}, &s3, err) || s3_send(s3, &request, &response, err))
+        return err->code;
+    if (response.status == 200) {
+        *ret_is_there = true;
+        str_append_bytes(ret_text, response.body.data, response.body.length);
+        return str_check(ret_text, "the object", err);
+    }
+    if (response.status == 403 && s3_is_refusal(&response, "AccessDenied")) {
+        bool is_there = false, may_list = false;
+        if (is_listed(s3, object, &is_there, &may_list, err))
+            return err->code;
+        if (!may_list)
+            log_debug("whether an object is there cannot be known without s3:ListBucket",
+                      LOG_TEXT("object", object->url));
+        if (!is_there) {
+            *ret_is_there = false;
+            return RR_OK;
+        }
+    }
+    if (response.status == 404 && !s3_is_refusal(&response, "NoSuchBucket")) {
+        *ret_is_there = false;
+        return RR_OK;
+    }
+    return s3_report(s3, &request, &response, err);
 }
 
-const struct store_ops store_s3 = {.list = list, .open = open_source, .fetch_small = fetch_small};
+/* ---- checksums that the store keeps ---- */
+
+static const struct {
+    const char *header;
+    enum digest_kind kind;
+    size_t base64_length;
+} checksum_headers[] = {
+    {"x-amz-checksum-sha256", DIGEST_SHA256, 44}, {"x-amz-checksum-sha1", DIGEST_SHA1, 28},
+    {"x-amz-checksum-crc64nvme", DIGEST_CRC64NVME, 12}, {"x-amz-checksum-crc32c", DIGEST_CRC32C, 8},
+    {"x-amz-checksum-crc32", DIGEST_CRC32, 8},
+};
+
+static bool get_size(const struct http_response *response, uint64_t *ret_bytes)
+{
+    STR_GUARD struct str length = STR_INIT(VALUE_BYTES);
+    return http_header_get(response, "content-length", &length) &&
+           text_to_u64(str_text(&length), INT64_MAX, ret_bytes);
+}
+
+/* What the answer says of the object: value, and for a multipart upload the number of parts. */
+static bool parse_checksum(struct arena *arena, const struct http_response *response,
+                           struct backup_checksum *ret_checksum, size_t *ret_parts)
+{
+    STR_GUARD struct str value = STR_INIT(VALUE_BYTES);
+    for (size_t i = 0; i < sizeof checksum_headers / sizeof *checksum_headers; i++) {
+        if (!http_header_get(response, checksum_headers[i].header, &value))
+            continue;
+        size_t length = checksum_headers[i].base64_length;
+        uint64_t parts = 0;
+        const char *text = str_text(&value);
+        bool is_composite = value.length > length && text[length] == '-';
+        if (value.is_cut || value.length < length ||
+            (is_composite ? !text_to_u64(text + length + 1, LIMIT_UPLOAD_PARTS, &parts) || parts == 0
+                          : value.length != length))
+            continue;
+        *ret_checksum = (struct backup_checksum){
+            .is_known = true,
+            .kind = digest_name(checksum_headers[i].kind),
+            .value = arena_strdup(arena, text),
+            .origin = checksum_headers[i].header,
+        };
+        *ret_parts = (size_t)parts;
+        return true;
+    }
+    return false;
+}
+
+/* An upload being asked for the sizes of its parts. */
+struct upload {
+    struct s3 *s3;
+    const struct location *object;
+    const char *etag;
+    uint64_t size_bytes;
+    uint64_t *part_bytes;
+    size_t part_count;
+};
+
+/* A store that does not know parts says so in its own way; only trouble and change are errors. */
+static enum errc ask_part(const struct upload *upload, size_t index, bool *ret_is_told, struct error *err)
+{
+    HTTP_RESPONSE_GUARD struct http_response response = {0};
+    if (s3_head(upload->s3, upload->object, upload->etag, (unsigned)index + 1, &response, err)) {
+        bool is_refused = (err->http_status >= 400 && err->http_status < 500) || err->http_status == 501;
+        if (!is_refused || err->code == ERR_BACKUP_CHANGED)
+            return err->code;
+        error_clear(err);
+        *ret_is_told = false;
+        return RR_OK;
+    }
+    *ret_is_told = get_size(&response, &upload->part_bytes[index]);
+    return RR_OK;
+}
+
+static uint64_t sum_parts(const struct upload *upload)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < upload->part_count; i++)
+        sum += upload->part_bytes[i];
+    return sum;
+}
+
+/* Uploaders make all parts but the last of one size: the first and the last tell all, if the sum is
+ * right. Else every part is asked for. */
+static enum errc ask_parts(const struct upload *upload, bool *ret_is_told, struct error *err)
+{
+    size_t last = upload->part_count - 1;
+    bool is_told = true;
+    if (ask_part(upload, 0, &is_told, err) || (is_told && last && ask_part(upload, last, &is_told, err)))
+        return err->code;
+    for (size_t i = 1; i < last; i++)
+        upload->part_bytes[i] = upload->part_bytes[0];
+    if (is_told && upload->part_bytes[0] <= upload->size_bytes && sum_parts(upload) != upload->size_bytes)
+        for (size_t i = 1; i < last && is_told; i++)
+            if (ask_part(upload, i, &is_told, err))
+                return err->code;
+    *ret_is_told = is_told && sum_parts(upload) == upload->size_bytes;
+    return RR_OK;
+}
+
+static enum errc stored_checksum(const struct location *object, const struct cancel *cancel,
+                                 struct arena *arena, struct backup_checksum *ret_checksum,
+                                 struct error *err)
+{
+    S3_GUARD struct s3 *s3 = NULL;
+    HTTP_RESPONSE_GUARD struct http_response response = {0};
+    if (s3_open(&(struct s3_options){.cancel = cancel}, &s3, err) ||
+        s3_head(s3, object, NULL, 0, &response, err))
+        return err->code;
+    struct backup_checksum checksum;
+    size_t part_count;
+    if (!parse_checksum(arena, &response, &checksum, &part_count))
+        return RR_OK;
+    if (part_count) {
+        STR_GUARD struct str etag = STR_INIT(HEADER_VALUE_BYTES);
+        struct upload upload = {
+            .s3 = s3,
+            .object = object,
+            .etag = http_header_get(&response, "etag", &etag) ? str_text(&etag) : NULL,
+            .part_bytes = arena_array(arena, part_count, sizeof *upload.part_bytes),
+            .part_count = part_count,
+        };
+        bool is_told = get_size(&response, &upload.size_bytes);
+        if (is_told && ask_parts(&upload, &is_told, err))
+            return err->code;
+        if (!is_told) {
+            log_debug("the store keeps a checksum of parts, but does not tell their sizes",
+                      LOG_TEXT("object", object->url), LOG_TEXT("value", checksum.value));
+            return RR_OK;
+        }
+        checksum.part_bytes = upload.part_bytes;
+        checksum.part_count = part_count;
+    }
+    *ret_checksum = checksum;
+    return RR_OK;
+}
+
+const struct store_ops store_s3 = {
+    .list = list,
+    .open = open_source,
+    .fetch_small = fetch_small,
+    .stored_checksum = stored_checksum,
+};

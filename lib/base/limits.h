@@ -31,6 +31,7 @@
 #define LIMIT_LIST_OBJECTS ((size_t)1000000)     /* objects under one location */
 #define LIMIT_LIST_PAGES ((size_t)100000)        /* answers of one listing, empty ones too */
 #define LIMIT_OBJECT_KEY_BYTES ((size_t)1024)
+#define LIMIT_UPLOAD_PARTS ((size_t)10000) /* of one multipart upload */
 #define LIMIT_BUCKET_NAME_BYTES ((size_t)255)
 #define LIMIT_FILE_PATH_BYTES ((size_t)4096)
 #define LIMIT_PATTERN_ITEMS ((size_t)64) /* directives and texts between them in backups.name */

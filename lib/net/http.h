@@ -81,8 +81,8 @@ struct http_range {
     void *buffer;
     /* Looks at status and headers of each 206 before any of its bytes is taken; an error ends the call
      * without another try. May be NULL. */
-    enum errc (*check)(void *context, const struct http_response *response, struct error *err);
-    void *check_context;
+    enum errc (*check)(const void *context, const struct http_response *response, struct error *err);
+    const void *check_context;
 };
 
 /* As http_send() for a GET, with the Range header added. With status 206 the buffer is full. When the

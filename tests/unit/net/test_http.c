@@ -426,7 +426,7 @@ static void test_a_cut_range_is_continued_where_it_broke(void **state)
     peer_stop(peer);
 }
 
-static enum errc refuse_answer(void *context, const struct http_response *response, struct error *err)
+static enum errc refuse_answer(const void *context, const struct http_response *response, struct error *err)
 {
     (void)context;
     STR_GUARD struct str etag = STR_INIT(100);
