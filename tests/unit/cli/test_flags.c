@@ -53,7 +53,7 @@ static void test_bad_lines(void **state)
     (void)state;
     static const struct {
         const char *name;
-        char *words[5];
+        const char *words[5];
         const char *expected;
     } rows[] = {
         {"unknown", {"p", "--state-dirr", "x"}, "unknown or incomplete flag '--state-dirr'"},
