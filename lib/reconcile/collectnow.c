@@ -21,8 +21,6 @@ static enum errc drop_now(struct run *run, const char *name, struct error *err)
             continue;
         if ((code = control_drop(run->control, &rows[i], err)))
             return code;
-        if (strcmp(journal_get(&run->journal, J_PREVIOUS), name) == 0)
-            journal_set(&run->journal, J_PREVIOUS, "");
         snprintf(run->outcome.message, sizeof run->outcome.message, "dropped '%s'", name);
         return RR_OK;
     }

@@ -70,6 +70,21 @@ static enum errc warn_about_strangers(struct run *run, struct error *err)
     return code;
 }
 
+/* The newest kept database, as `rollback` would take it. */
+static enum errc note_previous(struct run *run, struct error *err)
+{
+    struct registry_row *rows;
+    size_t count;
+    enum errc code = control_registry_list(run->control, &run->arena, &rows, &count, err);
+    if (code)
+        return code;
+    journal_set(&run->journal, J_PREVIOUS, "");
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].kind, "previous") == 0 && strcmp(rows[i].state, "kept") == 0 && rows[i].exists)
+            journal_set(&run->journal, J_PREVIOUS, rows[i].name);
+    return RR_OK;
+}
+
 /* A database that cannot be dropped now (somebody's session, a slot) is reported and tried again by the next run:
  * it must not turn a restore that succeeded into a failure. */
 enum errc collect_apply(struct run *run, struct error *err)
@@ -93,9 +108,9 @@ enum errc collect_apply(struct run *run, struct error *err)
             continue;
         }
         log_info("dropped", LOG_TEXT("database", rows[i].name), LOG_TEXT("kind", rows[i].kind));
-        if (strcmp(journal_get(&run->journal, J_PREVIOUS), rows[i].name) == 0)
-            journal_set(&run->journal, J_PREVIOUS, "");
     }
+    if ((code = note_previous(run, err)))
+        return code;
     const char *when = "";
     if ((code = control_registry_next_expiry(run->control, &run->arena, &when, err)) ||
         (code = warn_about_strangers(run, err)))

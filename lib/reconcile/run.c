@@ -135,7 +135,6 @@ enum errc run_gather(struct run *run, struct decide_input *ret_input, struct err
     enum errc code = gather_live(run, &input, err);
     if (code || (code = gather_history(run, &input, err)) || (code = gather_previous(run, &input, err)))
         return code;
-    run->was_live_empty = input.live == LIVE_EMPTY && !run->values.has_consent;
     *ret_input = input;
     return RR_OK;
 }
@@ -337,6 +336,7 @@ static enum errc act(struct run *run, struct error *err)
     struct decision decision = decide(&input);
     log_info("decided", LOG_TEXT("action", decide_action_name(decision.action)), LOG_UINT("row", decision.row),
              LOG_TEXT("why", decision.text));
+    run->was_live_empty = decision.rests_on_emptiness;
     if (decision.action == DECIDE_RESTORE)
         return restore(run, err);
     if (decision.action != DECIDE_REFUSE)
