@@ -1,0 +1,159 @@
+"""Fixtures of the end-to-end tests. What they are made of is in support/; how to run them is in run (beside this file)."""
+
+import itertools
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from support.background import Background
+from support.fault_proxy import FaultProxy
+from support.pg_proxy import PgProxy
+from support.postgres import Postgres
+from support.s3 import S3
+from support.scenario import Editions, Shop
+from support.shop import OWNER
+from support.tls import Authority
+
+MAJOR = int(os.environ.get("E2E_MAJOR", "17"))  # where a test does not ask for all of them
+
+
+@pytest.fixture(scope="session")
+def workdir(request):
+    """The session's folder. The servers' account must get in; after a failure the logs stay."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="rr-e2e-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    if request.session.testsfailed:
+        kept = path.with_name(path.name.replace("rr-e2e-", "rr-e2e-logs-"))
+        for log in path.rglob("*.log"):
+            (kept / log.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, kept / log.parent.name / log.name)
+        print(f"\nlogs of the servers: {kept}")
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def background():
+    loop = Background()
+    yield loop
+    loop.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(workdir):
+    server = S3(workdir / "s3")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(workdir):
+    return Authority(workdir / "authority")
+
+
+class Servers:
+    """One server per major version, started when it is first asked for."""
+
+    def __init__(self, folder: pathlib.Path):
+        self._folder = folder
+        self._servers: dict[int, Postgres] = {}
+        self._editions: dict[int, Editions] = {}
+
+    def get(self, major: int) -> Postgres:
+        if major not in self._servers:
+            self._servers[major] = Postgres(major, self._folder / f"postgresql-{major}")
+        self._servers[major].start()
+        return self._servers[major]
+
+    def editions(self, major: int) -> Editions:
+        if major not in self._editions:
+            self._editions[major] = Editions(self.get(major), self._folder / f"editions-{major}")
+        return self._editions[major]
+
+    def clean(self):
+        """Takes away what a test left: every database but the templates, slots, prepared transactions."""
+        for server in self._servers.values():
+            server.start()
+            for gid, database in server.sql("SELECT gid, database FROM pg_prepared_xacts"):
+                server.sql(f"ROLLBACK PREPARED '{gid}'", database=database)
+            server.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+            for name in server.databases():
+                if not name.startswith("template_edition_"):
+                    server.drop_database(name)
+
+    def stop(self):
+        for server in self._servers.values():
+            server.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def servers(workdir):
+    all_of_them = Servers(workdir)
+    yield all_of_them
+    all_of_them.stop()
+
+
+@pytest.fixture
+def server(servers):
+    """A server of the default major version; databases that a test makes are gone after it."""
+    yield servers.get(MAJOR)
+    servers.clean()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def make_shop(servers, s3, tmp_path):
+    """Makes shops: make_shop(major=15, user="restorer", database="any name"). Another user than postgres is a role R."""
+
+    def make(major: int = MAJOR, user: str = "postgres", database: str | None = None) -> Shop:
+        number = next(_numbers)
+        if user != "postgres":
+            servers.editions(major)  # makes the owner
+            servers.get(major).create_restorer(user, OWNER)
+        bucket = s3.bucket(f"bucket-{os.getpid()}-{number}")
+        return Shop(servers.get(major), servers.editions(major), bucket, tmp_path / str(number), database or f"app_{number}", user)
+
+    yield make
+    servers.clean()
+
+
+@pytest.fixture
+def shop(make_shop):
+    """A shop on the default major version."""
+    return make_shop()
+
+
+@pytest.fixture
+def pg_proxy(background):
+    """Makes proxies between the program and a server: pg_proxy(server)."""
+    made = []
+
+    def make(server: Postgres) -> PgProxy:
+        made.append(PgProxy(background, server.port))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
+        assert not proxy.errors, f"actions failed: {proxy.errors}"
+
+
+@pytest.fixture
+def fault_proxy(background, s3):
+    """A proxy in front of the S3 server that misbehaves on command."""
+    proxy = FaultProxy(background, s3.port)
+    yield proxy
+    proxy.close()
+
+
+def pytest_collection_modifyitems(items):
+    """A test of one major version runs where that server is, so that two workers need not start all of them."""
+    for item in items:
+        major = getattr(item, "callspec", None) and item.callspec.params.get("major")
+        if major:
+            item.add_marker(pytest.mark.xdist_group(f"postgresql-{major}"))
