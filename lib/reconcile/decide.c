@@ -301,7 +301,7 @@ static struct decision decide_without_history(const struct facts *f)
     return row_13_first_contact(f);
 }
 
-struct decision decide(const struct decide_input *input)
+static struct decision first_row(const struct decide_input *input)
 {
     struct facts f = collect_facts(input);
     if (input->is_control_unreadable)
@@ -313,6 +313,17 @@ struct decision decide(const struct decide_input *input)
     if (!f.is_live_there && is_known && !f.has_consent)
         return row_3_database_missing(&f);
     return f.has_history ? decide_with_history(&f) : decide_without_history(&f);
+}
+
+struct decision decide(const struct decide_input *input)
+{
+    struct decision d = first_row(input);
+    if (d.action == DECIDE_RESTORE && input->live != LIVE_HOLDS_TABLES) {
+        struct decide_input with_tables = *input;
+        with_tables.live = LIVE_HOLDS_TABLES;
+        d.rests_on_emptiness = first_row(&with_tables).action != DECIDE_RESTORE;
+    }
+    return d;
 }
 
 bool decide_fast_path(const struct decide_journal *journal, const struct restore_key *key,

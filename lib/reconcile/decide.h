@@ -105,6 +105,7 @@ struct decision {
     unsigned row;             /* of the table above */
     enum errc code;           /* DECIDE_REFUSE, else RR_OK */
     bool needs_journal;       /* the journal does not say what the decision found: write it */
+    bool rests_on_emptiness;  /* DECIDE_RESTORE only because live is absent or empty: look again before the swap */
     char text[DECISION_TEXT_SIZE]; /* why, for the operator; names are quoted */
     char hint[DECISION_HINT_SIZE]; /* what to do, "" if nothing */
 };
