@@ -123,9 +123,8 @@ static void classify(struct order *order, const struct toc *toc,
 
 /* The graph. */
 
-/* Position of a dependency; false when it is not in the archive, or the entry itself. */
-static bool find_dependency(const struct order *order, const struct toc *toc, uint32_t position,
-                            size_t index, uint32_t *ret_position)
+bool order_find_dependency(const struct order *order, const struct toc *toc, uint32_t position,
+                           size_t index, uint32_t *ret_position)
 {
     const struct entry *other = toc_find(toc, order->items[position].entry->dependencies[index]);
     if (other == NULL || other->position == position)
@@ -147,7 +146,7 @@ static uint32_t *map_table_data(struct order *order, const struct toc *toc, stru
             continue;
         for (size_t d = 0; d < item->entry->dependency_count; d++) {
             uint32_t other;
-            if (!find_dependency(order, toc, i, d, &other) ||
+            if (!order_find_dependency(order, toc, i, d, &other) ||
                 (order->items[other].entry->kind != ENTRY_TABLE &&
                  order->items[other].entry->kind != ENTRY_FOREIGN_TABLE))
                 continue;
@@ -181,7 +180,7 @@ static struct edges collect_edges(struct order *order, const struct toc *toc,
         struct order_item *item = &order->items[i];
         for (size_t d = 0; d < item->entry->dependency_count; d++) {
             uint32_t other;
-            if (!find_dependency(order, toc, i, d, &other))
+            if (!order_find_dependency(order, toc, i, d, &other))
                 continue;
             edges.items[edges.count++] = (struct edge){other, i};
             bool is_after_data = item->phase > PHASE_DATA;
@@ -235,88 +234,13 @@ static void settle_phases(struct order *order, struct arena *arena)
     }
 }
 
-/* Locks. */
-
-static bool is_table(const struct order *order, uint32_t position)
-{
-    enum entry_kind kind = order->items[position].entry->kind;
-    return kind == ENTRY_TABLE || kind == ENTRY_TABLE_DATA;
-}
-
-/* A table is known by its TABLE entry, or by its data where the archive lacks that. */
-static uint32_t table_name(const struct order *order, uint32_t position)
-{
-    uint32_t table = order->items[position].table;
-    return order->items[position].entry->kind == ENTRY_TABLE_DATA && table != ORDER_NOWHERE
-               ? table
-               : position;
-}
-
-/* The same table twice does no harm. */
-static void touch_table(struct order_item *item, uint32_t table)
-{
-    item->tables[item->table_count++] = table;
-}
-
-/* The tables of the indexes that an INDEX ATTACH names: older archives do not name them themselves.
- */
-static size_t count_indirect(const struct order *order, const struct toc *toc, uint32_t position)
-{
-    size_t count = 0;
-    for (size_t d = 0; d < order->items[position].entry->dependency_count; d++) {
-        uint32_t other;
-        if (find_dependency(order, toc, position, d, &other))
-            count += order->items[other].entry->dependency_count;
-    }
-    return count;
-}
-
-static void touch_tables_of(struct order *order, const struct toc *toc, struct order_item *item,
-                            uint32_t position, unsigned depth)
-{
-    for (size_t d = 0; d < order->items[position].entry->dependency_count; d++) {
-        uint32_t other;
-        if (!find_dependency(order, toc, position, d, &other))
-            continue;
-        if (is_table(order, other))
-            touch_table(item, table_name(order, other));
-        else if (depth > 0)
-            touch_tables_of(order, toc, item, other, depth - 1);
-    }
-}
-
-static void find_locks(struct order *order, const struct toc *toc, struct arena *arena)
-{
-    for (uint32_t i = 0; i < order->count; i++) {
-        struct order_item *item = &order->items[i];
-        bool is_attach = item->entry->kind == ENTRY_INDEX_ATTACH;
-        size_t most =
-            item->entry->dependency_count + 1 + (is_attach ? count_indirect(order, toc, i) : 0);
-        if (item->phase != PHASE_POST_DATA)
-            continue;
-        item->tables = arena_array(arena, most, sizeof *item->tables);
-        if (is_table(order, i))
-            touch_table(item, table_name(order, i));
-        touch_tables_of(order, toc, item, i, is_attach ? 1 : 0);
-        item->locks_tables =
-            item->entry->kind != ENTRY_INDEX && item->entry->section == SECTION_POST_DATA;
-    }
-}
-
-static bool shares_table(const struct order_item *a, const struct order_item *b)
-{
-    for (size_t i = 0; i < a->table_count; i++)
-        for (size_t j = 0; j < b->table_count; j++)
-            if (a->tables[i] == b->tables[j])
-                return true;
-    return false;
-}
+/* Running side by side. */
 
 static bool stands_in_the_way(const struct order *order, const struct order_item *item)
 {
     for (size_t i = 0; i < order->running_count; i++) {
         const struct order_item *other = &order->items[order->running[i]];
-        if ((item->locks_tables || other->locks_tables) && shares_table(item, other))
+        if (locks_conflict(&item->locks, &other->locks))
             return true;
     }
     return false;
@@ -396,7 +320,7 @@ void order_build(struct order *order, const struct toc *toc, const struct order_
     struct edges edges = collect_edges(order, toc, data_of, &scratch);
     link_edges(order, &edges, arena);
     settle_phases(order, &scratch);
-    find_locks(order, toc, arena);
+    locks_find(order, toc, arena);
     weigh(order);
     push_ready_of_phase(order);
 }
@@ -428,7 +352,6 @@ bool order_next(struct order *order, uint32_t *ret_position)
     uint32_t position;
     if (order->running_count == order->running_max || !pop_runnable(order, &position))
         return false;
-    order->items[position].is_running = true;
     order->running[order->running_count++] = position;
     *ret_position = position;
     return true;
@@ -448,8 +371,6 @@ void order_complete(struct order *order, uint32_t position)
 {
     struct order_item *item = &order->items[position];
     forget_running(order, position);
-    item->is_running = false;
-    item->is_complete = true;
     order->left[item->phase]--;
     for (size_t i = 0; i < item->dependant_count; i++) {
         struct order_item *dependant = &order->items[item->dependants[i]];

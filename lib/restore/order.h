@@ -27,6 +27,7 @@
 
 #include "lib/archive/toc.h"
 #include "lib/base/arena.h"
+#include "lib/restore/locks.h"
 
 enum phase {
     PHASE_PRE_DATA,
@@ -80,10 +81,7 @@ struct order_item {
     uint32_t waits_for;   /* dependencies that are not complete */
     uint32_t *dependants; /* positions */
     uint32_t dependant_count;
-    uint32_t *tables; /* positions of the TABLE (or else TABLE DATA) entries that it touches */
-    uint32_t table_count;
-    bool locks_tables; /* ... and needs exclusively */
-    bool is_running, is_complete;
+    struct locks locks; /* what it holds while it runs */
 };
 
 #define ORDER_NOWHERE UINT32_MAX
@@ -99,6 +97,11 @@ struct order {
     enum phase phase;
     uint64_t total_cost; /* of all entries that are to be run */
 };
+
+/* Position of the dependency of that index; false when it is not in the archive, or the entry
+ * itself. */
+bool order_find_dependency(const struct order *order, const struct toc *toc, uint32_t position,
+                           size_t index, uint32_t *ret_position);
 
 /* Builds the order for at most `jobs` entries at a time; starts in PHASE_PRE_DATA. The dependencies
  * must have no cycle (toc_check_cycles()). Block sizes should be known (blocks_locate()).
