@@ -162,14 +162,15 @@ def test_the_proxy_counts_each_round_trip_once(server, pg_proxy):
     with connect_through(proxy) as session:
         session.execute("SELECT 1; SELECT 2")  # one simple query
         session.execute("SELECT %s", ["x"])  # one extended group
+        session.execute("SELECT %s", ["y"])  # and another
         session.execute("CREATE TEMPORARY TABLE t (x text)")
         with session.cursor().copy("COPY t FROM STDIN") as copy:
             for _ in range(1000):
                 copy.write("some text\n")
     proxy.wait_for_quiet()
     kinds = [message.kind for message in proxy.messages]
-    assert kinds == ["startup", "Query", "Extended", "Query", "Query", "CopyData", "CopyDone", "Terminate"], proxy.describe()
-    assert [message.number for message in proxy.messages] == list(range(1, 9))
+    assert kinds == ["startup", "Query", "Extended", "Extended", "Query", "Query", "CopyData", "CopyDone", "Terminate"], proxy.describe()
+    assert [message.number for message in proxy.messages] == list(range(1, 10))
     assert proxy.messages[1].sql == "SELECT 1; SELECT 2" and "SELECT $1" in proxy.messages[2].sql
     assert "user postgres" in proxy.messages[0].sql
 
@@ -210,6 +211,15 @@ def test_a_kill_before_a_message_keeps_it_from_the_server(server, pg_proxy):
     proxy.wait_for_quiet()
     assert program.killed.is_set()
     assert server.sql("SELECT x FROM marks") == [("first",)]
+
+
+def test_a_trap_after_a_message_holds_back_every_byte_of_the_answer(server, pg_proxy):
+    proxy = pg_proxy(server)
+    proxy.after(sql("generate_series"), cut)
+    rows = []
+    with pytest.raises(psycopg.OperationalError), connect_through(proxy) as session:
+        rows.extend(session.cursor().stream("SELECT repeat('x', 1000) FROM generate_series(1, 20000)"))
+    assert rows == []
 
 
 @pytest.mark.parametrize("which", [3, sql("VALUES \\('second'\\)")])
