@@ -50,3 +50,11 @@ enum errc checksum_join(struct run *run, struct error *err)
     *err = job->error;
     return error_wrap(err, "checksum of the backup");
 }
+
+void checksum_stop(struct run *run)
+{
+    cancel_request(&run->checksum_job.cancel);
+    if (run->checksum_job.is_running)
+        pthread_join(run->checksum_job.thread, NULL);
+    run->checksum_job.is_running = false;
+}

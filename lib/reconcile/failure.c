@@ -61,6 +61,7 @@ static enum errc undo(struct run *run, struct error *err)
 
 enum errc run_handle_failure(struct run *run, struct error *err)
 {
+    checksum_stop(run);
     if (journal_is_idle(&run->journal) || is_overtaken(run, err))
         return err->code;
     if (is_session_lost(run, err))

@@ -175,6 +175,8 @@ enum errc publish_apply(struct run *run, struct error *err) RR_MUST_CHECK;
 enum errc collect_apply(struct run *run, struct error *err) RR_MUST_CHECK;
 /* Waits for the checksum thread and takes its answer. */
 enum errc checksum_join(struct run *run, struct error *err) RR_MUST_CHECK;
+/* Ends the thread, if it runs, and forgets its answer. */
+void checksum_stop(struct run *run);
 /* Starts it when a checksum is known. */
 void checksum_start(struct run *run);
 

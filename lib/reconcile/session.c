@@ -41,6 +41,7 @@ void run_end(struct run *run)
 {
     log_set_phase(NULL);
     log_set_run(NULL);
+    checksum_stop(run);
     control_close(run->control);
     source_free(run->source);
     journal_release(&run->journal);

@@ -133,13 +133,8 @@ enum errc stage_apply(struct run *run, struct error *err)
         return code;
     checksum_start(run);
     code = load(run, err);
-    if (code) {
-        struct error late = ERROR_INIT;
-        cancel_request(&run->checksum_job.cancel);
-        if (checksum_join(run, &late))
-            log_debug("checksum stopped", LOG_TEXT("cause", late.text));
+    if (code)
         return code;
-    }
     report(run);
     return RR_OK;
 }

@@ -20,7 +20,7 @@ enum errc run_check_still_wanted(struct run *run, struct error *err)
     struct state_values values;
     enum errc code = store_read(run->store, &run->arena, &view, err);
     if (code || (code = state_values_parse(&view, &run->arena, &values, err)))
-        return error_recode(err, ERR_SUPERSEDED);
+        return code == ERR_STATE_MISSING || code == ERR_CONFIG ? error_recode(err, ERR_SUPERSEDED) : code;
     if (key_equals(&values.key, &run->values.key))
         return RR_OK;
     error_set(err, ERR_SUPERSEDED, "desiredBackupTimestamp or restoreRequest was changed to '%s' during the restore",
@@ -96,7 +96,10 @@ static enum errc check_same_live(struct run *run, struct error *err)
 enum errc swap_check(struct run *run, bool *ret_is_done, struct error *err)
 {
     struct history_row row;
-    return control_history_of_run(run->control, &run->arena, run->work_run_id, &row, ret_is_done, err);
+    enum errc code = control_history_of_run(run->control, &run->arena, run->work_run_id, &row, ret_is_done, err);
+    if (!code && *ret_is_done)
+        run->has_committed = true;
+    return code;
 }
 
 static enum errc do_swap(struct run *run, const struct swap *swap, struct error *err)

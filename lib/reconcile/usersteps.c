@@ -52,7 +52,9 @@ enum errc record_undo(struct run *run, size_t index, const char *sql, struct err
 
 enum errc pre_steps_apply(struct run *run, struct error *err)
 {
-    enum errc code = control_fence_set_phase(run->control, "pre-steps", run->desired, run->request, err);
+    enum errc code = run_check_still_wanted(run, err);
+    if (code || (code = control_fence_set_phase(run->control, "pre-steps", run->desired, run->request, err)))
+        return code;
     run->application_off_ms = clock_boottime_ms(run->options->clock);
     for (size_t i = 0; i < run->spec.pre_step_count && !code; i++) {
         const struct spec_step *step = &run->spec.pre_steps[i];
