@@ -25,7 +25,6 @@ struct data_reader {
     char *plain; /* LIMIT_COPY_PIECE_BYTES */
     const struct entry *entry;
     enum place place;
-    uint64_t stream_bytes; /* in the chunks of this stream so far */
     size_t chunk_left;
 };
 
@@ -83,7 +82,6 @@ static void begin_stream(struct data_reader *data)
 {
     decompress_reset(data->decompress);
     data->place = IN_STREAM;
-    data->stream_bytes = 0;
     data->chunk_left = 0;
 }
 
@@ -136,9 +134,7 @@ enum errc data_next_blob(struct data_reader *data, uint32_t *ret_oid, bool *ret_
 
 static enum errc end_stream(struct data_reader *data, struct error *err)
 {
-    /* pg_dump writes no frame for an empty large object with lz4 (compress_lz4.c: EndCompressorLZ4). */
-    bool may_be_empty = data->toc->compression == COMPRESSION_LZ4 && data->stream_bytes == 0;
-    if (!may_be_empty && decompress_finish(data->decompress, err))
+    if (decompress_finish(data->decompress, err))
         return error_wrap(err, "byte %llu", (unsigned long long)data->in.position);
     data->place = AFTER_STREAM;
     return data->entry->kind == ENTRY_TABLE_DATA ? check_block_end(data, err) : RR_OK;
@@ -163,7 +159,6 @@ static enum errc feed(struct data_reader *data, struct error *err)
         return code;
     decompress_push(data->decompress, bytes, length);
     data->chunk_left -= length;
-    data->stream_bytes += length;
     return RR_OK;
 }
 

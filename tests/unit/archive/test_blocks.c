@@ -168,12 +168,26 @@ static void test_data_that_look_like_headers(void **state)
     }
 }
 
+/* What cannot be leapt over is read once, in reads of the largest size. */
+static void test_other_compressions_are_read_through(void **state)
+{
+    (void)state;
+    struct giant giant;
+    plan_giant(&giant, (const uint64_t[]){9000, 3, 1000, 1}, 77, "x", 1);
+    giant.toc.compression = COMPRESSION_ZSTD;
+    struct counted_source source = locate_giant(&giant);
+    assert_true(source.reads <= giant.toc.data_end / LIMIT_READ_BYTES + 4);
+    assert_true(source.read_bytes <= giant.toc.data_end);
+    counted_release(&source);
+}
+
 /* Archives small enough to be built. */
 struct plan {
     struct row rows[5];
     struct recipe recipe;
     struct str blocks;
     bool with_offsets;
+    int unknown;         /* the row that has none nevertheless, 0: all have */
     uint64_t offsets[2]; /* of the blocks, from where data begin */
 };
 
@@ -205,7 +219,7 @@ static void put_plan(struct plan *plan, struct str *s)
     put_table(&table, &plan->recipe);
     uint64_t begin = s->length + table.length;
     for (int i = 0; plan->with_offsets && i < 3; i++) {
-        plan->rows[i + 2].state = 2;
+        plan->rows[i + 2].state = plan->unknown == i + 2 ? 1 : 2;
         plan->rows[i + 2].offset += begin + (i ? plan->offsets[i - 1] : 0);
     }
     put_table(s, &plan->recipe);
@@ -341,15 +355,35 @@ static void test_blocks_that_do_not_tile_the_archive(void **state)
         }
 }
 
+/* Where some offsets are known, those that are must be right. */
+static void test_some_offsets(void **state)
+{
+    (void)state;
+    for (int unknown = 2; unknown < 5; unknown++)
+        for (int wrong = 0; wrong < 5; wrong += wrong ? 1 : 2) {
+            struct plan plan;
+            plan_right(&plan);
+            plan.with_offsets = true;
+            plan.unknown = unknown;
+            if (wrong)
+                plan.rows[wrong].offset = 1;
+            struct findings found;
+            struct error err = ERROR_INIT;
+            bool is_right = wrong == 0 || wrong == unknown;
+            assert_int_equal(read_plan(&plan, &found, &err), is_right ? RR_OK : ERR_ARCHIVE_CORRUPT);
+        }
+}
+
 /* The table of contents once more behind the data, as pg_dump 16 to 18 leave it; and not quite so. */
 static void test_second_table_of_contents(void **state)
 {
     (void)state;
-    enum { RIGHT, ID, TAG, DEPENDENCY, UNSET, SHORTER, LONGER, IN_FRONT, SECOND_KINDS };
-    static const int64_t on_table[] = {2, 0};
+    enum { RIGHT, ID, TAG, DEPENDENCY, SHORTER_LIST, UNSET, SHORTER, LONGER, IN_FRONT, SECOND_KINDS };
+    static const int64_t twice[] = {2, 2, 0}, other[] = {2, 9, 0}, once[] = {2, 0};
     for (int kind = 0; kind < SECOND_KINDS; kind++) {
         struct plan plan;
         plan_right(&plan);
+        plan.rows[2].dependencies = twice;
         STR_GUARD struct str s = STR_INIT(BUILT_LIMIT);
         put_plan(&plan, &s);
         plan.rows[2].offset = s.length - plan.blocks.length;
@@ -361,11 +395,12 @@ static void test_second_table_of_contents(void **state)
             plan.rows[1].dump_id = 6;
         if (kind == TAG)
             plan.rows[1].tag = "v";
-        if (kind == DEPENDENCY)
-            plan.rows[2].dependencies = on_table;
+        if (kind == DEPENDENCY || kind == SHORTER_LIST) /* of the same number of bytes, or filled up to it */
+            plan.rows[2].dependencies = kind == DEPENDENCY ? other : once;
         if (kind == IN_FRONT)
             str_append(&s, "x");
         put_table(&s, &plan.recipe);
+        str_append(&s, kind == SHORTER_LIST ? "xxxxxx" : "");
         s.length -= kind == SHORTER;
         if (kind == LONGER)
             str_append(&s, "x");
@@ -441,7 +476,9 @@ int main(void)
         cmocka_unit_test(test_streams_of_every_length),
         cmocka_unit_test(test_a_leap_into_the_next_stream_is_noticed),
         cmocka_unit_test(test_data_that_look_like_headers),
+        cmocka_unit_test(test_other_compressions_are_read_through),
         cmocka_unit_test(test_blocks_that_do_not_tile_the_archive),
+        cmocka_unit_test(test_some_offsets),
         cmocka_unit_test(test_second_table_of_contents),
         cmocka_unit_test(test_a_failing_read_anywhere),
         cmocka_unit_test(test_a_failing_probe_anywhere),
