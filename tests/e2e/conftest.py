@@ -10,6 +10,7 @@ import pytest
 
 from support.background import Background
 from support.fault_proxy import FaultProxy
+from support.folder import Folder
 from support.pg_proxy import PgProxy
 from support.postgres import Postgres
 from support.s3 import S3
@@ -17,6 +18,7 @@ from support.scenario import Editions, Shop
 from support.shop import OWNER
 from support.tls import Authority
 
+STORE = os.environ.get("E2E_STORE", "s3")  # where backups are when a test does not say: s3 or file
 MAJOR = int(os.environ.get("E2E_MAJOR", "17"))  # where a test does not ask for all of them
 
 
@@ -110,13 +112,13 @@ _numbers = itertools.count(1)
 def make_shop(servers, s3, tmp_path):
     """Makes shops: make_shop(major=15, user="restorer", database="any name"). Another user than postgres is a role R."""
 
-    def make(major: int = MAJOR, user: str = "postgres", database: str | None = None) -> Shop:
+    def make(major: int = MAJOR, user: str = "postgres", database: str | None = None, store: str = STORE) -> Shop:
         number = next(_numbers)
         if user != "postgres":
             servers.editions(major)  # makes the owner
             servers.get(major).create_restorer(user, OWNER)
-        bucket = s3.bucket(f"bucket-{os.getpid()}-{number}")
-        return Shop(servers.get(major), servers.editions(major), bucket, tmp_path / str(number), database or f"app_{number}", user)
+        backups = s3.bucket(f"bucket-{os.getpid()}-{number}") if store == "s3" else Folder(tmp_path / f"backups-{number}")
+        return Shop(servers.get(major), servers.editions(major), backups, tmp_path / str(number), database or f"app_{number}", user)
 
     yield make
     servers.clean()

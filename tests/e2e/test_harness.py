@@ -453,7 +453,7 @@ def test_a_stall_ends_when_the_client_gives_up(bucket, fault_proxy):
 def test_a_shop_starts_with_todays_edition_and_two_backups(shop):
     shop.assert_live_is(TODAY)
     assert shop.edition() == TODAY
-    assert shop.bucket.keys() == [f"shop/{MONDAY.name}", f"shop/{TUESDAY.name}"]
+    assert shop.store.keys() == [f"shop/{MONDAY.name}", f"shop/{TUESDAY.name}"]
     shop.assert_untouched()
     shop.assert_consistent(TODAY)
     shop.server.sql("DELETE FROM shop.notes", database=shop.database)
@@ -538,7 +538,7 @@ def test_invariants_notice_leftovers_double_restores_locks_and_unfinished_journa
         with pytest.raises(AssertionError, match="locks"):
             check()
     wait_until(lambda: not invariants.locks_held(server), "the lock is gone")
-    shop.state.journal_file.write_text('{"phase": "Load"}')
+    shop.state.journal_file.write_text('{"version": 1, "data": {"phase": "Stage"}}')
     with pytest.raises(AssertionError, match="not idle"):
         check()
 

@@ -18,7 +18,7 @@ def our_databases(server: Postgres, target: str) -> dict[str, int]:
 
 def registry(server: Postgres, control: str) -> dict[int, dict]:
     """The registry of every database that the program made or replaced, by oid; empty without control database."""
-    return {row["oid"]: row for row in table(server, control, "database") if row["oid"] is not None}
+    return {row["oid"]: row for row in table(server, control, "database") if row["oid"]}
 
 
 def history(server: Postgres, control: str, target: str) -> list[dict]:

@@ -38,7 +38,7 @@ _Q, _F, _P, _S, _X = b"QFPSX"
 _COPY_DATA, _COPY_ENDS = ord("d"), b"cf"
 _EXTENDED = b"PBDECH"
 _HEADER = struct.Struct("!Bi")  # type and length of a message
-_Z = ord("Z")
+_Z, _BACKEND_KEY = b"ZK"
 _ANSWERS = b"ZGW"  # ReadyForQuery, CopyInResponse, CopyBothResponse
 
 
@@ -124,6 +124,7 @@ class PgProxy:
         self._traps: list[Trap] = []
         self.is_closed = False
         self.refuses = False  # resets every new connection
+        self.poses_as_pooler = False  # tells the program another backend pid than the server's
         self.victim = None  # the running program: anything with kill() and is_running()
         self.errors: list[BaseException] = []  # what actions raised; a test must not pass over it
         self._server = background.run(asyncio.start_server(self._serve, "127.0.0.1", 0))
@@ -366,6 +367,8 @@ class _Connection:
             done = 0
             while len(buffer) - at >= 5:
                 code, length = _HEADER.unpack_from(buffer, at)
+                if code == _BACKEND_KEY and self.proxy.poses_as_pooler and len(buffer) - at >= 9:
+                    buffer[at + 5 : at + 9] = b"\0\0\x27\x0f"
                 if code in _ANSWERS:
                     held += buffer[done:at]
                     done = at

@@ -68,6 +68,9 @@ class Bucket:
     def location(self, prefix: str = "") -> str:
         return f"s3://{self.name}/{prefix}"
 
+    def environment(self) -> dict[str, str]:
+        return self.s3.environment()
+
     def put(self, key: str, content: bytes | pathlib.Path, **more):
         """Stores an object; more goes to put_object (ChecksumAlgorithm="SHA256", …)."""
         body = content.read_bytes() if isinstance(content, pathlib.Path) else content

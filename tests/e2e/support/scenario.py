@@ -5,14 +5,16 @@ that the database is managed (lastAppliedTimestamp is there) and asks for nothin
 """
 
 import dataclasses
+import hashlib
 import pathlib
 
 from . import invariants
 from .fingerprint import Fingerprint, fingerprint
+from .folder import Folder
 from .pg_proxy import PgProxy
-from .postgres import Postgres
+from .postgres import Postgres, quote
 from .reconciler import Reconciler, Run, Running
-from .s3 import S3, Bucket
+from .s3 import Bucket
 from .shop import OWNER, make_roles, make_shop
 from .state_dir import StateDir
 
@@ -70,13 +72,13 @@ class Editions:
 
 
 class Shop:
-    def __init__(self, server: Postgres, editions: Editions, bucket: Bucket, folder: pathlib.Path, name: str, user: str = "postgres"):
+    def __init__(self, server: Postgres, editions: Editions, store: Bucket | Folder, folder: pathlib.Path, name: str, user: str = "postgres"):
         self.server = server
         self.editions = editions
-        self.bucket = bucket
+        self.store = store  # where the backups are
         self.folder = folder
         self.database = name
-        self.control = f"ctl_{name}"[:40]
+        self.control = "ctl_" + hashlib.sha256(name.encode()).hexdigest()[:12]
         server.create_database(name, template=editions.template(TODAY), owner=OWNER)
         self.live_oid = server.oid(name)
         for backup in (MONDAY, TUESDAY):
@@ -84,19 +86,16 @@ class Shop:
         self.state = StateDir(folder / "state", {"desiredBackupTimestamp": LONG_AGO, "lastAppliedTimestamp": LONG_AGO}, {
             "database": name,
             "controlDatabase": self.control,
-            "backups": {"location": bucket.location("shop/"), "name": NAME_PATTERN},
+            "backups": {"location": store.location("shop/"), "name": NAME_PATTERN},
             "jobs": 2,
         })
-        self.reconciler = Reconciler(folder / "home", {**server.environment(user), **bucket.s3.environment()})
-
-    @property
-    def s3(self) -> S3:
-        return self.bucket.s3
+        self.reconciler = Reconciler(folder / "home", {**server.environment(user), **store.environment()})
 
     # --- arrange -------------------------------------------------------------------------------------------------------
 
-    def put_backup(self, backup: Backup, **more):
-        self.bucket.put(f"shop/{backup.name}", self.editions.archive(backup.edition), **more)
+    def put_backup(self, backup: Backup, content: bytes | pathlib.Path | None = None, suffix: str = "", **more):
+        """Stores a backup, or other content under its name; suffix: of a file beside it."""
+        self.store.put(f"shop/{backup.name}{suffix}", self.editions.archive(backup.edition) if content is None else content, **more)
 
     def through(self, proxy: PgProxy):
         """From now on the program reaches the server through this proxy."""
@@ -164,6 +163,12 @@ class Shop:
     def ours(self) -> dict[str, int]:
         """Databases beside live whose names have the program's form."""
         return invariants.our_databases(self.server, self.database)
+
+    def open_previous(self) -> str:
+        """Opens the kept database, to look into it, and returns its name."""
+        name = self.previous()
+        self.server.sql(f"ALTER DATABASE {quote(name)} ALLOW_CONNECTIONS true")
+        return name
 
     def previous(self) -> str | None:
         """The one kept previous database; None when there is none."""

@@ -61,23 +61,20 @@ class StateDir:
         """lastAppliedTimestamp as the program published it; None when it never did."""
         if not self.applied_file.exists():
             return None
-        written = yaml.load(self.applied_file.read_text(), Loader=yaml.BaseLoader)
-        return written.get("data", written).get("lastAppliedTimestamp")
+        return yaml.load(self.applied_file.read_text(), Loader=yaml.BaseLoader)["data"]["lastAppliedTimestamp"]
 
     def set_applied(self, timestamp: str | None):
         """Overwrites what the program published, as a sync tool or an operator would."""
         if timestamp is None:
             self.applied_file.unlink(missing_ok=True)
-        elif self.applied_file.exists():
-            self.applied_file.write_text(self.applied_file.read_text().replace(self.applied() or "?", timestamp))
         else:
-            self.applied_file.write_text(f'lastAppliedTimestamp: "{timestamp}"\n')
+            self.applied_file.write_text(f'data:\n  lastAppliedTimestamp: "{timestamp}"\n')
 
     def journal(self) -> dict[str, str]:
         """The journal's keys; empty when there is none."""
         if not self.journal_file.exists():
             return {}
-        return json.loads(self.journal_file.read_text())
+        return json.loads(self.journal_file.read_text())["data"]
 
     def lose_journal(self):
         self.journal_file.unlink(missing_ok=True)
@@ -86,10 +83,10 @@ class StateDir:
         """Every file of the directory that matters, to compare."""
         return {entry.name: entry.read_bytes() for entry in sorted(self.path.iterdir()) if entry.suffix in (".yaml", ".json")}
 
-    def age_journal(self, **keys: str):
-        """Changes journal keys from outside, as a restored backup of the directory would."""
-        journal = self.journal()
-        journal.update(keys)
+    def change_journal(self, **keys: str):
+        """Changes journal keys from outside, as no one should."""
+        journal = json.loads(self.journal_file.read_text())
+        journal["data"].update(keys)
         new = self.journal_file.with_suffix(".new")
         new.write_text(json.dumps(journal))
         os.rename(new, self.journal_file)
