@@ -18,7 +18,9 @@ struct decompress {
     enum compression compression;
     const void *next; /* what is left of the piece */
     size_t left;
-    bool is_ended; /* the stream's own end has been seen */
+    size_t taken;      /* bytes that the library has had in all */
+    size_t magic_seen; /* how many of the first bytes were compared */
+    bool is_ended;     /* the stream's own end has been seen */
     union {
         z_stream zlib;
         LZ4F_dctx *lz4;
@@ -45,6 +47,7 @@ static void take(struct decompress *d, size_t length)
 {
     d->next = (const unsigned char *)d->next + length;
     d->left -= length;
+    d->taken += length;
 }
 
 static enum errc step_none(struct decompress *d, void *buffer, size_t size, size_t *ret_length,
@@ -127,17 +130,36 @@ static enum errc step_zstd(struct decompress *d, void *buffer, size_t size, size
     return RR_OK;
 }
 
+enum { MAGIC_BYTES = 4 };
+
 static const struct {
     const char *name;
     step_fn *step;
+    const unsigned char *magic; /* MAGIC_BYTES, NULL: none to be checked here */
 } formats[] = {
-    [COMPRESSION_NONE] = {"none", step_none},
+    [COMPRESSION_NONE] = {"none", step_none, NULL},
     /* pg_dump calls its zlib streams gzip, and so do its users. */
-    [COMPRESSION_ZLIB] = {"gzip", step_zlib},
-    [COMPRESSION_LZ4] = {"lz4", step_lz4},
-    [COMPRESSION_ZSTD] = {"zstd", step_zstd},
-    [COMPRESSION_GZIP] = {"gzip", step_zlib},
+    [COMPRESSION_ZLIB] = {"gzip", step_zlib, NULL},
+    [COMPRESSION_LZ4] = {"lz4", step_lz4, (const unsigned char[]){0x04, 0x22, 0x4d, 0x18}},
+    [COMPRESSION_ZSTD] = {"zstd", step_zstd, (const unsigned char[]){0x28, 0xb5, 0x2f, 0xfd}},
+    [COMPRESSION_GZIP] = {"gzip", step_zlib, NULL},
 };
+
+/* The libraries also read skippable frames, and libzstd as it is packaged the formats of its own
+ * prehistory: old code that no archive needs. So a frame must begin as frames do, however it is cut
+ * into pieces. */
+static bool begins_as_it_should(struct decompress *d)
+{
+    const unsigned char *magic = formats[d->compression].magic, *next = d->next;
+    for (; magic && d->magic_seen < MAGIC_BYTES; d->magic_seen++) {
+        size_t at = d->magic_seen - d->taken;
+        if (at >= d->left)
+            break;
+        if (next[at] != magic[d->magic_seen])
+            return false;
+    }
+    return true;
+}
 
 static void open_library(struct decompress *d)
 {
@@ -203,6 +225,7 @@ void decompress_guard(struct decompress **d)
 void decompress_reset(struct decompress *d)
 {
     decompress_push(d, NULL, 0);
+    d->taken = d->magic_seen = 0;
     d->is_ended = false;
     switch (d->compression) {
     case COMPRESSION_NONE:
@@ -236,6 +259,8 @@ enum errc decompress_pull(struct decompress *d, void *buffer, size_t size, size_
         if (d->is_ended && d->compression != COMPRESSION_GZIP)
             return error_set(err, ERR_ARCHIVE_CORRUPT, "%zu bytes after the end of the %s stream",
                              d->left, compression_name(d->compression));
+        if (!begins_as_it_should(d))
+            return damaged(err, compression_name(d->compression), "it does not begin as one");
         left_before = d->left;
         enum errc code = formats[d->compression].step(d, buffer, size, &length, err);
         if (code)

@@ -16,10 +16,10 @@
 struct json_document;
 struct json; /* one value; opaque */
 
-/* Parses exactly `length` bytes; anything but white space after the value, NUL (also as \u0000), invalid
- * UTF-8, depth over LIMIT_JSON_DEPTH and duplicate keys in one object are errors (ERR_CONFIG; the caller
- * recodes) that name `what` and the byte offset (of a duplicate: the key). Caller frees with json_free().
- * How long a text may be is for the caller to say. */
+/* Parses exactly `length` bytes; anything but white space after the value, NUL (also as \u0000),
+ * invalid UTF-8, depth over LIMIT_JSON_DEPTH and duplicate keys in one object are errors
+ * (ERR_CONFIG; the caller recodes) that name `what` and the byte offset (of a duplicate: the key).
+ * Caller frees with json_free(). How long a text may be is for the caller to say. */
 enum errc json_parse(const char *bytes, size_t length, const char *what,
                      struct json_document **ret_document, struct error *err) RR_MUST_CHECK;
 /* NULL is accepted. */

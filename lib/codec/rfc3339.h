@@ -22,11 +22,11 @@ enum { RFC3339_SIZE = 40 };
 
 /* Parses the whole text. ERR_CONFIG with what is wrong (no zone, trailing text, month 13 ...) and a
  * hint that shows a well-formed time. */
-enum errc rfc3339_parse(const char *text, struct instant *ret_instant, struct error *err)
-    RR_MUST_CHECK;
+enum errc rfc3339_parse(const char *text, struct instant *ret_instant,
+                        struct error *err) RR_MUST_CHECK;
 
-/* Canonical text in UTC: "2024-12-10T00:00:00Z", with a fraction only when there is one (no trailing
- * zeros). Equal instants give equal texts. */
+/* Canonical text in UTC: "2024-12-10T00:00:00Z", with a fraction only when there is one (no
+ * trailing zeros). Equal instants give equal texts. */
 void rfc3339_render(struct instant instant, char ret_text[RFC3339_SIZE]);
 
 /* <0, 0, >0 as a is before, equal to, after b. */

@@ -210,6 +210,33 @@ static void test_streams_of_another_format_are_refused(void **state)
     }
 }
 
+static void test_frames_that_no_archive_holds_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum compression format;
+        unsigned char bytes[9];
+        size_t length;
+    } rows[] = {
+        {"zstd 0.6", COMPRESSION_ZSTD, {0x26, 0xb5, 0x2f, 0xfd, 0x12, 0xf7, 0x9b, 0x09}, 8},
+        {"zstd 0.7", COMPRESSION_ZSTD, {0x27, 0xb5, 0x2f, 0xfd, 0x12, 0xf7, 0x9b, 0x09}, 8},
+        {"zstd skippable", COMPRESSION_ZSTD, {0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 'x'}, 9},
+        {"lz4 skippable", COMPRESSION_LZ4, {0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 'x'}, 9},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (size_t piece = 1; piece <= 9; piece++) {
+            DECOMPRESS_GUARD struct decompress *d = decompress_new(rows[i].format);
+            STR_GUARD struct str out = STR_INIT(100);
+            struct error err = ERROR_INIT;
+            if (unpack(d, (const char *)rows[i].bytes, rows[i].length, piece, &out, &err) !=
+                    ERR_ARCHIVE_CORRUPT ||
+                !strstr(err.text, "does not begin as one"))
+                fail_msg("%s in pieces of %zu: '%s'", rows[i].name, piece, err.text);
+        }
+    }
+}
+
 static void test_a_zstd_window_that_is_too_large_is_refused(void **state)
 {
     (void)state;
@@ -254,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_bytes_after_the_end_are_refused),
         cmocka_unit_test(test_a_second_frame_belongs_to_gzip_only),
         cmocka_unit_test(test_streams_of_another_format_are_refused),
+        cmocka_unit_test(test_frames_that_no_archive_holds_are_refused),
         cmocka_unit_test(test_a_zstd_window_that_is_too_large_is_refused),
         cmocka_unit_test(test_empty_pieces_are_allowed_and_nothing_is_not_a_stream),
     };
