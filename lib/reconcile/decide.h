@@ -2,35 +2,40 @@
  * decide - what a run does, from what the state, the journal and the database say. Pure: no I/O, no
  * clock, no memory.
  *
- * Four witnesses tell what has been done: lastAppliedTimestamp (anybody can edit it), the journal (may be
- * lost, or come back from an old backup of the cluster), the history in the database server, and the live
- * database itself. The database's own record wins: a history row is valid when it is about the database that is live now, on
- * this very server. A key that a record shows as done is never restored again because some other
- * witness was lost, reverted or replaced; whoever wants that sets a new restoreRequest.
+ * Four witnesses tell what has been done: lastAppliedTimestamp (anybody can edit it), the journal
+ * (may be lost, or come back from an old backup of the cluster), the history in the database
+ * server, and the live database itself. The database's own record wins: a history row is valid when
+ * it is about the database that is live now, on this very server. A key that a record shows as done
+ * is never restored again because some other witness was lost, reverted or replaced; whoever wants
+ * that sets a new restoreRequest.
  *
- *     row  condition                                                        the run
- *     0    control database there but not readable                          refuses ControlDatabaseUnreadable
- *     1    something unfinished                                             (the caller recovers, then decides)
- *     2    rolled back by hand or by a smoke check, and still asked for     RolledBack, nothing
- *     3    live absent, though history, journal or lastApplied knew it      refuses DatabaseMissing
- *     4    live was made by this key                                        publishes if need be
- *     5    live was made by another key, but the journal says this one      refuses DatabaseChanged
- *     6    live was made by another key                                     restores; see onRevert
- *     7    history is not about live; a record has this key, or no journal  Drifted, or refuses DatabaseChanged
- *     8    history is not about live; otherwise, or consent                 restores
- *     9    no history, the journal says this key                            publishes, ControlDatabaseLost
- *     10   no history, the journal says another key                         restores
- *     11   no history, no journal, lastApplied says this key                adopts
- *     12   no history, no journal; nothing to lose, managed, or consent     restores
- *     13   no history, no journal, live holds tables                        refuses FirstContact
+ *   row  condition                                           the run
+ *   0    control database there but not readable             refuses ControlDatabaseUnreadable
+ *   1    something unfinished                                (the caller recovers, then decides)
+ *   2    rolled back, by hand or by a smoke check            RolledBack, nothing
+ *   3    live absent, though a record or lastApplied has it  refuses DatabaseMissing
+ *   4    live was made by this key                           publishes if need be
+ *   5    live was made by another key, journal says this     refuses DatabaseChanged
+ *   6    live was made by another key                        restores; see onRevert
+ *   7    history is not about live; a record has this key,
+ *        or there is no journal                              Drifted, or refuses DatabaseChanged
+ *   8    history is not about live; otherwise, or consent    restores
+ *   9    no history, the journal says this key               publishes, ControlDatabaseLost
+ *   10   no history, the journal says another key            restores
+ *   11   no history, no journal, lastApplied says this key   adopts
+ *   12   no history, no journal; nothing to lose, managed
+ *        by the user's word (lastApplied), or consent        restores
+ *   13   no history, no journal, live holds tables           refuses FirstContact
  *
  * A journal that records no key as applied, or is about another database, counts as none here.
  *
- * lastAppliedTimestamp says nothing about a restoreRequest: alone, it never means "done" when one is set.
+ * lastAppliedTimestamp says nothing about a restoreRequest: alone, it never means "done" when one
+ * is set.
  *
- * Consent is allowInitialRestore naming exactly desired. It tends to stay in Git, so it is used up once a
- * record shows the key as done: else a failover or an upgrade months later would let it overwrite the data of
- * those months. It still counts where the live database is absent or empty: then nothing can be lost.
+ * Consent is allowInitialRestore naming exactly desired. It tends to stay in Git, so it is used up
+ * once a record shows the key as done: else a failover or an upgrade months later would let it
+ * overwrite the data of those months. It still counts where the live database is absent or empty:
+ * then nothing can be lost.
  */
 #ifndef RR_RECONCILE_DECIDE_H
 #define RR_RECONCILE_DECIDE_H
@@ -80,7 +85,8 @@ struct decide_input {
     struct decide_journal journal;
     struct decide_history history;
     enum decide_live live;
-    struct recorded_key previous; /* key of the kept previous database, if one is kept and has one */
+    struct recorded_key
+        previous; /* key of the kept previous database, if one is kept and has one */
     enum spec_on_revert on_revert;
     unsigned reverts_last_hour; /* how often lastAppliedTimestamp was written back lately */
 };
@@ -102,15 +108,17 @@ enum { DECISION_TEXT_SIZE = 640, DECISION_HINT_SIZE = ERROR_HINT_SIZE };
 struct decision {
     enum decide_action action;
     enum decide_warning warning;
-    unsigned row;             /* of the table above */
-    enum errc code;           /* DECIDE_REFUSE, else RR_OK */
-    bool needs_journal;       /* the journal does not say what the decision found: write it */
-    bool rests_on_emptiness;  /* DECIDE_RESTORE only because live is absent or empty: look again before the swap */
+    unsigned row;            /* of the table above */
+    enum errc code;          /* DECIDE_REFUSE, else RR_OK */
+    bool needs_journal;      /* the journal does not say what the decision found: write it */
+    bool rests_on_emptiness; /* DECIDE_RESTORE only because live is absent or empty: look again
+                                before the swap */
     char text[DECISION_TEXT_SIZE]; /* why, for the operator; names are quoted */
     char hint[DECISION_HINT_SIZE]; /* what to do, "" if nothing */
 };
 
-/* Whether state and journal alone show that there is nothing to do: no lock, no database connection. */
+/* Whether state and journal alone show that there is nothing to do: no lock, no database
+ * connection. */
 bool decide_fast_path(const struct decide_journal *journal, const struct restore_key *key,
                       const struct state_time *last_applied);
 
@@ -124,10 +132,10 @@ const char *decide_warning_name(enum decide_warning warning);
 /* What the journal remembers about the attempts at a key. */
 struct decide_attempts {
     struct recorded_key key; /* that they were for */
-    uint64_t count;          /* begun, from the staging step on; given back when a signal ended one */
-    bool is_final;           /* the last one failed for good: trying again cannot help */
-    int last_exit;           /* exit code of the last failure; 0 if none is known (it was killed) */
-    int64_t not_before_s;    /* the pause that the last failure asked for, wall clock; 0: none */
+    uint64_t count;       /* begun, from the staging step on; given back when a signal ended one */
+    bool is_final;        /* the last one failed for good: trying again cannot help */
+    int last_exit;        /* exit code of the last failure; 0 if none is known (it was killed) */
+    int64_t not_before_s; /* the pause that the last failure asked for, wall clock; 0: none */
 };
 
 enum attempt_verdict { ATTEMPT_GO, ATTEMPT_WAIT, ATTEMPT_GIVEN_UP };
@@ -139,8 +147,8 @@ struct attempt_decision {
     int64_t wait_s; /* ATTEMPT_WAIT: until the next attempt */
 };
 
-/* Whether a restore that was decided may begin now. A failure that may pass is tried again after a pause, up
- * to max_attempts; one that cannot pass is not; a new key clears all that. */
+/* Whether a restore that was decided may begin now. A failure that may pass is tried again after a
+ * pause, up to max_attempts; one that cannot pass is not; a new key clears all that. */
 struct attempt_decision decide_attempt(const struct decide_attempts *attempts,
                                        const struct restore_key *key, unsigned max_attempts,
                                        int64_t now_s);

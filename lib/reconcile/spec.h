@@ -1,10 +1,10 @@
 /*
  * spec - the configuration, `restore.yaml`, as a plain struct.
  *
- * Parsing is strict and has no effects: the same text always gives the same struct or the same errors.
- * What is wrong is reported with line, column and the nearest known word, up to SPEC_FINDINGS_MAX
- * findings at once. Words that are known but not built yet are parsed; spec_check_supported() refuses
- * them by name. Everything lives in the caller's arena.
+ * Parsing is strict and has no effects: the same text always gives the same struct or the same
+ * errors. What is wrong is reported with line, column and the nearest known word, up to
+ * SPEC_FINDINGS_MAX findings at once. Words that are known but not built yet are parsed;
+ * spec_check_supported() refuses them by name. Everything lives in the caller's arena.
  */
 #ifndef RR_RECONCILE_SPEC_H
 #define RR_RECONCILE_SPEC_H
@@ -142,13 +142,13 @@ struct spec_text {
 };
 
 /* Parses the text. ERR_CONFIG: the error slot holds the first finding and how many more there are;
- * *ret_findings (may be NULL; written always) holds the first SPEC_FINDINGS_MAX of them. `text` is not
- * needed afterwards. */
+ * *ret_findings (may be NULL; written always) holds the first SPEC_FINDINGS_MAX of them. `text` is
+ * not needed afterwards. */
 enum errc spec_parse(struct arena *arena, const struct spec_text *text, struct spec *ret_spec,
                      struct spec_findings *ret_findings, struct error *err) RR_MUST_CHECK;
 
-/* Whether this program, with a store that has workloads beside it or not, can do what the spec asks.
- * ERR_UNSUPPORTED names the word, its place and the way out; findings as above. */
+/* Whether this program, with a store that has workloads beside it or not, can do what the spec
+ * asks. ERR_UNSUPPORTED names the word, its place and the way out; findings as above. */
 enum errc spec_check_supported(struct arena *arena, const struct spec *spec, bool has_workloads,
                                struct spec_findings *ret_findings, struct error *err) RR_MUST_CHECK;
 

@@ -1,9 +1,10 @@
 /*
  * spec_steps - the lists of the configuration: preSteps, postSteps, verify and smoke. Part of spec.
  *
- * A step is a mapping of one key. Which steps a list may hold, and what a statement has to say there:
- * a statement of preSteps on the live database says how it is undone, since any failure before the swap undoes
- * it; postSteps come after the swap, when nothing is undone and no staging database is left.
+ * A step is a mapping of one key. Which steps a list may hold, and what a statement has to say
+ * there: a statement of preSteps on the live database says how it is undone, since any failure
+ * before the swap undoes it; postSteps come after the swap, when nothing is undone and no staging
+ * database is left.
  */
 #ifndef RR_RECONCILE_SPEC_STEPS_H
 #define RR_RECONCILE_SPEC_STEPS_H

@@ -1,8 +1,9 @@
 /*
  * values - the values that stand beside restore.yaml, and the key of a restore.
  *
- * The key, everywhere, is (instant of desiredBackupTimestamp, restoreRequest): equal instants are equal in
- * whatever zone they were written, and a missing request is an empty one. Nothing here has effects.
+ * The key, everywhere, is (instant of desiredBackupTimestamp, restoreRequest): equal instants are
+ * equal in whatever zone they were written, and a missing request is an empty one. Nothing here has
+ * effects.
  */
 #ifndef RR_RECONCILE_VALUES_H
 #define RR_RECONCILE_VALUES_H
@@ -51,16 +52,16 @@ enum { STATE_WARNINGS_MAX = 2 };
 
 struct state_values {
     struct restore_key key;
-    struct state_time last_applied;  /* malformed counts as missing */
-    struct state_time allow_initial; /* malformed is never consent */
-    bool has_consent;                /* allow_initial names exactly desired */
-    const char *take_over;           /* NULL if not given */
+    struct state_time last_applied;           /* malformed counts as missing */
+    struct state_time allow_initial;          /* malformed is never consent */
+    bool has_consent;                         /* allow_initial names exactly desired */
+    const char *take_over;                    /* NULL if not given */
     const char *warnings[STATE_WARNINGS_MAX]; /* what was malformed, for the log */
     size_t warning_count;
 };
 
-/* Texts live in the arena. ERR_CONFIG if desiredBackupTimestamp is missing or malformed; nothing else is an
- * error. */
+/* Texts live in the arena. ERR_CONFIG if desiredBackupTimestamp is missing or malformed; nothing
+ * else is an error. */
 enum errc state_values_parse(const struct state_view *view, struct arena *arena,
                              struct state_values *ret_values, struct error *err) RR_MUST_CHECK;
 
