@@ -301,7 +301,7 @@ void conn_finish(struct conn *conn, struct conn_wait *wait)
 struct collector {
     struct arena *arena; /* NULL: rows are dropped */
     const char **values; /* heap */
-    size_t value_count, capacity, column_count;
+    size_t value_count, capacity, column_count, row_count;
 };
 
 static void collector_guard(struct collector *c)
@@ -311,7 +311,7 @@ static void collector_guard(struct collector *c)
 
 static void begin_rows(struct collector *c, const PGresult *result)
 {
-    c->value_count = 0;
+    c->value_count = c->row_count = 0;
     c->column_count = (size_t)PQnfields(result);
 }
 
@@ -319,6 +319,7 @@ static void take_rows(struct collector *c, const PGresult *result)
 {
     int rows = PQntuples(result), columns = PQnfields(result);
     size_t more = (size_t)rows * (size_t)columns;
+    c->row_count += (size_t)rows;
     if (c->value_count + more > c->capacity) {
         c->capacity = 2 * (c->value_count + more);
         c->values = mem_resize(c->values, c->capacity * sizeof *c->values);
@@ -337,9 +338,8 @@ static struct rows give_rows(struct collector *c)
     const char **values = arena_array(c->arena, c->value_count, sizeof *values);
     if (c->value_count)
         memcpy(values, c->values, c->value_count * sizeof *values);
-    return (struct rows){.values = values,
-                         .column_count = c->column_count,
-                         .row_count = c->column_count ? c->value_count / c->column_count : 0};
+    return (struct rows){
+        .values = values, .column_count = c->column_count, .row_count = c->row_count};
 }
 
 /* One result of a statement. Rows come one by one (single row mode), then an empty result that ends them. */
@@ -355,7 +355,7 @@ static enum errc take_result(struct conn *conn, struct conn_wait *wait, const PG
             begin_rows(c, result);
         *is_inside = PQresultStatus(result) == PGRES_SINGLE_TUPLE;
         take_rows(c, result);
-        if (c->column_count && c->value_count / c->column_count > LIMIT_RESULT_ROWS)
+        if (c->row_count > LIMIT_RESULT_ROWS)
             return error_set(err, ERR_TOO_LARGE, "a statement returned more than %zu rows",
                              LIMIT_RESULT_ROWS);
         return RR_OK;
@@ -463,7 +463,7 @@ enum errc conn_exec_meanwhile(struct conn *conn, const char *sql, unsigned inter
                               void (*meanwhile)(void *context), void *context, struct arena *arena,
                               const char **ret_warning, struct error *err)
 {
-    struct conn_wait wait = {.sql = sql, .is_uncancellable = true};
+    struct conn_wait wait = {.is_uncancellable = true};
     enum errc rc = conn_start(conn, &wait, err);
     if (rc)
         return rc;

@@ -86,7 +86,8 @@ static void describe(struct str *text, const struct conn_wait *wait, const PGres
         conn_append_message(text, detail, DETAIL_BYTES);
     }
     str_printf(text, " (SQLSTATE %s", field_of(result, PG_DIAG_SQLSTATE));
-    if (*context) {
+    /* A line number within a DO block tells nobody anything. */
+    if (*context && !text_has_prefix(context, "PL/pgSQL function inline_code_block")) {
         str_append(text, "; ");
         conn_append_message(text, context, CONTEXT_BYTES);
     }

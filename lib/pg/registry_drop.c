@@ -93,8 +93,8 @@ static enum errc look(struct drop *d, bool *ret_is_there, bool *ret_is_template,
         d->conn, &d->arena,
         "SELECT d.oid, coalesce(d.oid = l.oid, false), d.datistemplate,"
         " d.datdba = l.datdba OR pg_get_userbyid(d.datdba) = current_user"
-        " FROM pg_catalog.pg_database d LEFT JOIN pg_catalog.pg_database l ON l.datname = $2"
-        " WHERE d.datname = $1",
+        " FROM pg_catalog.pg_database d LEFT JOIN pg_catalog.pg_database l ON l.datname::text = $2"
+        " WHERE d.datname::text = $1",
         params, 2, &rows, err);
     if (rc)
         return rc;
@@ -126,10 +126,10 @@ static enum errc refuse_obstacles(struct drop *d, struct error *err)
     enum errc rc = conn_query(
         d->conn, &d->arena,
         "SELECT 1, 'the prepared transaction ' || quote_literal(gid), 'ROLLBACK PREPARED ' || quote_literal(gid)"
-        " FROM pg_catalog.pg_prepared_xacts WHERE database = $1"
+        " FROM pg_catalog.pg_prepared_xacts WHERE database::text = $1"
         " UNION ALL SELECT 2, 'the subscription ' || quote_ident(subname), format('ALTER SUBSCRIPTION %1$I DISABLE; "
         "ALTER SUBSCRIPTION %1$I SET (slot_name = NONE); DROP SUBSCRIPTION %1$I', subname)"
-        " FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1"
+        " FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname::text = $1"
         " ORDER BY 1, 2 LIMIT 1",
         params, 1, &rows, err);
     if (rc || rows.row_count == 0)

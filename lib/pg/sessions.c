@@ -10,7 +10,7 @@ enum { BLOCKERS_EVERY = 20 };
 
 static const char find_sessions[] =
     "SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, '')"
-    " FROM pg_catalog.pg_stat_activity a WHERE a.datname IN ($1, $2) AND a.pid <> pg_catalog.pg_backend_pid()"
+    " FROM pg_catalog.pg_stat_activity a WHERE a.datname::text IN ($1, $2) AND a.pid <> pg_catalog.pg_backend_pid()"
     " AND ($3::int = 0 OR EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = $3::int"
     "  AND l.locktype = 'object' AND l.classid = 1262 AND l.mode = 'AccessExclusiveLock'))";
 
