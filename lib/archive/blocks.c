@@ -1,10 +1,11 @@
 /*
- * A zlib stream is cut into chunks of 4096 bytes, only the last of which may be shorter (DEFAULT_IO_BUFFER_SIZE
- * in src/bin/pg_dump/compress_io.h, ZLIB_OUT_SIZE before version 16). So header k of a stream whose first
- * header lies at p is at p + 4101 * k, and says 4096: the end is found by doubling k and then halving the
- * distance, with reads of five bytes. Such a read can hit a header of a later stream by chance (1 of 4101 at
- * each boundary), or bytes that look like one. That is noticed, because the next entry's block does not begin
- * where the stream then seems to end; the block is then followed chunk by chunk.
+ * A zlib stream is cut into chunks of 4096 bytes, only the last of which may be shorter
+ * (DEFAULT_IO_BUFFER_SIZE in src/bin/pg_dump/compress_io.h, ZLIB_OUT_SIZE before version 16). So
+ * header k of a stream whose first header lies at p is at p + 4101 * k, and says 4096: the end is
+ * found by doubling k and then halving the distance, with reads of five bytes. Such a read can hit
+ * a header of a later stream by chance (1 of 4101 at each boundary), or bytes that look like one.
+ * That is noticed, because the next entry's block does not begin where the stream then seems to
+ * end; the block is then followed chunk by chunk.
  */
 #include "lib/archive/blocks.h"
 
@@ -38,8 +39,8 @@ static enum errc probe(struct locator *l, uint64_t position, bool *ret_is_full, 
     return code;
 }
 
-/* From the header of a full chunk, `known` steps behind the first one, towards the last: leaves the input
- * at the header of a full chunk that is near enough to read on from there. */
+/* From the header of a full chunk, `known` steps behind the first one, towards the last: leaves the
+ * input at the header of a full chunk that is near enough to read on from there. */
 static enum errc leap(struct locator *l, uint64_t first, uint64_t known, struct error *err)
 {
     uint64_t beyond = known * 2;
@@ -68,7 +69,7 @@ static enum errc leap(struct locator *l, uint64_t first, uint64_t known, struct 
     return RR_OK;
 }
 
-/* Whether reading on would need another request, after so many full chunks that the rest may be long. */
+/* Whether reading on would need another request, after so many full chunks that many may follow. */
 static bool is_leap_due(const struct locator *l, uint64_t full_chunks)
 {
     return l->may_leap && full_chunks * FULL_STEP >= first_read_bytes / 2 &&
@@ -89,7 +90,8 @@ static enum errc pass_stream(struct locator *l, struct error *err)
         if (code)
             return code;
         full_chunks = length == FULL_CHUNK ? full_chunks + 1 : 0;
-        if (!has_leapt && first + full_chunks * FULL_STEP == l->in.position && is_leap_due(l, full_chunks)) {
+        if (!has_leapt && first + full_chunks * FULL_STEP == l->in.position &&
+            is_leap_due(l, full_chunks)) {
             code = leap(l, first, full_chunks - 1, err);
             has_leapt = true;
         }
@@ -134,7 +136,7 @@ static enum errc pass_block(struct locator *l, const struct entry *entry, const 
     return pass_next_header(l, next, err);
 }
 
-/* The input stands behind the header of the entry's block, and afterwards behind that of the next. */
+/* The input stands behind the header of the entry's block, afterwards behind that of the next. */
 static enum errc locate_block(struct locator *l, struct entry *entry, const struct entry *next,
                               struct error *err)
 {
@@ -200,7 +202,7 @@ static enum errc locate_by_offsets(struct toc *toc, struct error *err)
         uint64_t end = next ? next->offset : toc->data_end;
         if (end < entry->offset || end - entry->offset < BLOCK_MIN_BYTES)
             return error_set(err, ERR_ARCHIVE_CORRUPT,
-                             "the data of entry %d begin at byte %llu, what follows them at byte %llu",
+                             "the data of entry %d begin at byte %llu, what follows at byte %llu",
                              (int)entry->dump_id, (unsigned long long)entry->offset,
                              (unsigned long long)end);
         entry->block_bytes = end - entry->offset;

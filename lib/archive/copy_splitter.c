@@ -18,7 +18,7 @@ static size_t held_bytes(int state)
     return state == AFTER_BACKSLASH ? 1 : state == AFTER_DOT ? 2 : 0;
 }
 
-/* Goes on to the last byte of the line, or the piece. Most bytes of a database pass through here. */
+/* Goes on to the end of the line, or of the piece. Most bytes of a database pass through here. */
 static const char *pass_line(struct copy_splitter *splitter, const char *p, const char *end)
 {
     const char *newline = memchr(p, '\n', (size_t)(end - p));
@@ -45,7 +45,8 @@ static enum errc check_rest(const char *p, const char *end, struct error *err)
 {
     for (; p < end; p++)
         if (*p != '\n')
-            return error_set(err, ERR_ARCHIVE_CORRUPT, "data go on after the end marker of the rows");
+            return error_set(err, ERR_ARCHIVE_CORRUPT,
+                             "data go on after the end marker of the rows");
     return RR_OK;
 }
 
@@ -85,7 +86,8 @@ enum errc copy_splitter_finish(const struct copy_splitter *splitter, struct erro
         return error_set(err, ERR_ARCHIVE_CORRUPT, "the data end inside row %llu",
                          (unsigned long long)splitter->rows + 1);
     default:
-        return error_set(err, ERR_ARCHIVE_CORRUPT, "the data end after %llu rows without an end marker",
+        return error_set(err, ERR_ARCHIVE_CORRUPT,
+                         "the data end after %llu rows without an end marker",
                          (unsigned long long)splitter->rows);
     }
 }

@@ -1,8 +1,8 @@
 /*
  * entry - one row of an archive's table of contents, and what kind of thing it is.
  *
- * Names of kinds are pg_dump's own (`desc`), see getting them in src/bin/pg_dump/pg_dump.c. An unknown
- * one is refused while the table of contents is read.
+ * Names of kinds are pg_dump's own (`desc`), as its src/bin/pg_dump/pg_dump.c gives them. An
+ * unknown one is refused while the table of contents is read.
  */
 #ifndef RR_ARCHIVE_ENTRY_H
 #define RR_ARCHIVE_ENTRY_H
@@ -92,19 +92,19 @@ enum entry_kind {
 /* Where an entry's data is. */
 enum offset_state { OFFSET_UNKNOWN = 1, OFFSET_SET = 2, OFFSET_NO_DATA = 3 };
 
-/* All texts are terminated, hold no NUL, live in the table's arena; NULL where the archive has NULL. */
+/* Texts are terminated, hold no zero byte, live in the table's arena; NULL as in the archive. */
 struct entry {
     int32_t dump_id;
     enum entry_kind kind;
-    enum section section;  /* as stored; SECTION_NONE entries belong to their predecessors' section */
-    bool has_data;         /* the archive holds a block for it; only TABLE DATA and BLOBS have one */
+    enum section section; /* as stored; SECTION_NONE belongs to the section of what precedes it */
+    bool has_data;        /* there is a block for it: all TABLE DATA and BLOBS, no others */
     enum offset_state offset_state;
-    uint64_t offset;       /* of the block's type byte, when OFFSET_SET, else 0 */
-    uint64_t block_bytes;  /* size of the block on disk, framing included; 0 while unknown */
+    uint64_t offset;      /* of the block's type byte, when OFFSET_SET, else 0 */
+    uint64_t block_bytes; /* size of the block on disk, framing included; 0 while unknown */
     uint32_t oid;
     const char *tag, *definition, *drop_statement, *copy_statement;
     const char *schema, *tablespace, *table_access_method, *owner;
-    char relkind; /* 'r', 'p', 'v', 'm', 'f', or 0 */
+    char relkind;                /* 'r', 'p', 'v', 'm', 'f', or 0 */
     const int32_t *dependencies; /* distinct dump ids, ascending; some may not be in the archive */
     size_t dependency_count;
     size_t position; /* in toc.entries */

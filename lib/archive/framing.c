@@ -16,8 +16,8 @@ enum errc framing_header(struct input *in, const struct entry *entry, struct err
     if (type != expected || dump_id != entry->dump_id) {
         in->position = begin;
         return input_corrupt(in, err,
-                             "the data of entry %d should begin here, but this is a block of type %u and "
-                             "id %lld",
+                             "the data of entry %d should begin here, but this is a block of type "
+                             "%u and id %lld",
                              (int)entry->dump_id, type, (long long)dump_id);
     }
     return RR_OK;
@@ -26,12 +26,13 @@ enum errc framing_header(struct input *in, const struct entry *entry, struct err
 enum errc framing_chunk(struct input *in, size_t *ret_length, struct error *err)
 {
     int64_t length;
-    enum errc code = input_int_between(in, 0, LIMIT_CHUNK_BYTES, "length of a chunk of data", &length, err);
+    enum errc code =
+        input_int_between(in, 0, LIMIT_CHUNK_BYTES, "length of a chunk of data", &length, err);
     if (code)
         return code;
     if ((uint64_t)length > input_left(in))
-        return input_corrupt(in, err, "a chunk of %lld bytes, but only %llu are left", (long long)length,
-                             (unsigned long long)input_left(in));
+        return input_corrupt(in, err, "a chunk of %lld bytes, but only %llu are left",
+                             (long long)length, (unsigned long long)input_left(in));
     *ret_length = (size_t)length;
     return RR_OK;
 }

@@ -19,12 +19,16 @@
 enum { BLOCK_DATA = 1, BLOCK_BLOBS = 3 };
 
 /* Header, and the zero that ends a stream or the large objects: a smaller block does not exist. */
-enum { BLOCK_HEADER_BYTES = 1 + INPUT_INT_BYTES, BLOCK_MIN_BYTES = BLOCK_HEADER_BYTES + INPUT_INT_BYTES };
+enum {
+    BLOCK_HEADER_BYTES = 1 + INPUT_INT_BYTES,
+    BLOCK_MIN_BYTES = BLOCK_HEADER_BYTES + INPUT_INT_BYTES
+};
 
 /* Reads the header; it must be that of the entry's block. */
-enum errc framing_header(struct input *in, const struct entry *entry, struct error *err) RR_MUST_CHECK;
+enum errc framing_header(struct input *in, const struct entry *entry,
+                         struct error *err) RR_MUST_CHECK;
 
-/* Reads the length of the next chunk, which must fit into what is left; 0 is the end of the stream. */
+/* Reads the length of the next chunk, which must fit into what is left; 0 ends the stream. */
 enum errc framing_chunk(struct input *in, size_t *ret_length, struct error *err) RR_MUST_CHECK;
 
 /* Reads the oid of the next large object; 0 is the end of the block. */

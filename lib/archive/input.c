@@ -54,8 +54,8 @@ enum errc input_corrupt(const struct input *in, struct error *err, const char *f
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     error_set(err, ERR_ARCHIVE_CORRUPT, "byte %llu: %s", (unsigned long long)in->position, text);
-    return error_hint(err, "the backup is damaged or was cut off while it was written or copied: compare "
-                           "it with its origin, or choose another backup");
+    return error_hint(err, "the backup is damaged or was cut off while it was written or copied: "
+                           "compare it with its origin, or choose another backup");
 }
 
 /* All reads of more than what is there end here, so that no length of the archive is believed. */
@@ -83,7 +83,8 @@ static size_t plan_read(struct input *in)
     uint64_t window_end = in->window_begin + in->window_length;
     bool goes_on = in->window_length && in->position >= window_end &&
                    in->position - window_end < in->next_read;
-    in->next_read = goes_on && in->next_read * 2 > in->first_read ? in->next_read * 2 : in->first_read;
+    in->next_read =
+        goes_on && in->next_read * 2 > in->first_read ? in->next_read * 2 : in->first_read;
     if (in->next_read > LIMIT_READ_BYTES)
         in->next_read = LIMIT_READ_BYTES;
     uint64_t wanted = input_left(in) > least_read_bytes ? input_left(in) : least_read_bytes;
@@ -173,7 +174,8 @@ enum errc input_int(struct input *in, int64_t *ret_value, struct error *err)
         in->position -= sizeof b;
         return input_corrupt(in, err, "%u where the sign of a number is expected", b[0]);
     }
-    int64_t magnitude = (int64_t)b[1] | (int64_t)b[2] << 8 | (int64_t)b[3] << 16 | (int64_t)b[4] << 24;
+    int64_t magnitude =
+        (int64_t)b[1] | (int64_t)b[2] << 8 | (int64_t)b[3] << 16 | (int64_t)b[4] << 24;
     *ret_value = b[0] ? -magnitude : magnitude;
     return RR_OK;
 }

@@ -2,11 +2,11 @@
  * input - the bytes of an archive one after another, through a window that is read in ranges.
  *
  * Private to this room: table of contents, scanner and data reader stand on it. A read fetches
- * `first_read` bytes at a place the window does not cover, and twice as many each time reading goes on
- * where the window ended, up to LIMIT_READ_BYTES: a small block costs a small request, a large one few. What
- * lies in the window already is not read again.
- * Moving forward or back fetches nothing by itself. Numbers are encoded as in PostgreSQL's
- * src/bin/pg_dump/pg_backup_archiver.c (ReadInt). One owner thread; the source reader must outlive it.
+ * `first_read` bytes at a place the window does not cover, and twice as many each time reading goes
+ * on where the window ended, up to LIMIT_READ_BYTES: a small block costs a small request, a large
+ * one few. What lies in the window already is not read again. Moving forward or back fetches
+ * nothing by itself. Numbers are encoded as in PostgreSQL's src/bin/pg_dump/pg_backup_archiver.c
+ * (ReadInt). One owner thread; the source reader must outlive it.
  */
 #ifndef RR_ARCHIVE_INPUT_H
 #define RR_ARCHIVE_INPUT_H
@@ -49,13 +49,13 @@ void input_move(struct input *in, uint64_t position, uint64_t end);
 /* Bytes from the position up to `end`. */
 uint64_t input_left(const struct input *in);
 
-/* At least one byte at the position, at most `max`, without moving: *ret_bytes is valid until the next call
- * with this input. At `end`: ERR_ARCHIVE_CORRUPT. */
+/* At least one byte at the position, at most `max`, without moving: *ret_bytes is valid until the
+ * next call with this input. At `end`: ERR_ARCHIVE_CORRUPT. */
 enum errc input_peek(struct input *in, size_t max, const unsigned char **ret_bytes,
                      size_t *ret_length, struct error *err) RR_MUST_CHECK;
 /* Copies exactly `length` bytes and moves behind them. */
-enum errc input_bytes(struct input *in, void *buffer, size_t length, struct error *err)
-    RR_MUST_CHECK;
+enum errc input_bytes(struct input *in, void *buffer, size_t length,
+                      struct error *err) RR_MUST_CHECK;
 /* Moves behind `length` bytes, without reading those that are not in the window. */
 enum errc input_skip(struct input *in, uint64_t length, struct error *err) RR_MUST_CHECK;
 enum errc input_byte(struct input *in, unsigned *ret_value, struct error *err) RR_MUST_CHECK;

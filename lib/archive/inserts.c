@@ -40,8 +40,9 @@ static bool is_word(char c)
            (unsigned char)c >= 0x80;
 }
 
-/* Outside quotes: what would make the server find another end of the statement than we do is refused, since
- * pg_dump does not write it: E'' and U&'' (B'' holds digits only), dollar quotes, comments. */
+/* Outside quotes: what would make the server find another end of the statement than we do is
+ * refused, since pg_dump does not write it: E'' and U&'' (B'' holds digits only), dollar quotes,
+ * comments. */
 static bool is_foreign(char previous, char c)
 {
     switch (c) {
@@ -75,8 +76,8 @@ static const char *pass_quoted(const char *p, const char *end, char quote, bool 
     return p;
 }
 
-/* Moves through the piece until the statement is complete or the piece used up; returns where. A quote
- * doubled inside quotes ends them and begins them anew, which comes to the same. */
+/* Moves through the piece until the statement is complete or the piece used up; returns where. A
+ * quote doubled inside quotes ends them and begins them anew, which comes to the same. */
 static const char *pass_statement(struct insert_splitter *splitter, const char *p, const char *end,
                                   bool *ret_is_foreign)
 {
@@ -84,7 +85,8 @@ static const char *pass_statement(struct insert_splitter *splitter, const char *
     while (p < end && splitter->state != COMPLETE) {
         bool in_literal = splitter->state == IN_LITERAL;
         if (in_literal || splitter->state == IN_IDENTIFIER) {
-            p = pass_quoted(p, end, in_literal ? '\'' : '"', in_literal && !splitter->standard_strings);
+            p = pass_quoted(p, end, in_literal ? '\'' : '"',
+                            in_literal && !splitter->standard_strings);
             if (p == end)
                 break;
             splitter->state = *p == '\\' && in_literal ? AFTER_ESCAPE : PLAIN;

@@ -1,13 +1,14 @@
 /*
  * inserts - cuts the data of a table dumped with --inserts into single INSERT statements.
  *
- * Such a stream is SQL: `INSERT INTO ...;` statements, whitespace between them, no comments, no dollar
- * quotes, no E'' (PostgreSQL's src/bin/pg_dump/pg_dump.c: dumpTableData_insert; pg_backup_db.c:
- * ExecuteSimpleCommands). Literals may hold anything, line feeds and semicolons too; backslashes escape in
- * them only when the archive was made with standard_conforming_strings off. Whatever is not of this form is
- * ERR_ARCHIVE_CORRUPT. Bytes are enough to see quotes in every encoding; but with escapes in force and a client
- * encoding whose trail bytes may be backslashes (SJIS, BIG5, GBK, GB18030, UHC, JOHAB) the caller must refuse.
- * Give pieces of any size, take statements:
+ * Such a stream is SQL: `INSERT INTO ...;` statements, whitespace between them, no comments, no
+ * dollar quotes, no E'' (PostgreSQL's src/bin/pg_dump/pg_dump.c: dumpTableData_insert;
+ * pg_backup_db.c: ExecuteSimpleCommands). Literals may hold anything, line feeds and semicolons
+ * too; backslashes escape in them only when the archive was made with standard_conforming_strings
+ * off. Whatever is not of this form is ERR_ARCHIVE_CORRUPT. Bytes are enough to see quotes in every
+ * encoding; but with escapes in force and a client encoding whose trail bytes may be backslashes
+ * (SJIS, BIG5, GBK, GB18030, UHC, JOHAB) the caller must refuse. Give pieces of any size, take
+ * statements:
  *
  *     INSERT_SPLITTER_GUARD struct insert_splitter splitter;
  *     insert_splitter_init(&splitter, standard_strings);
@@ -43,14 +44,14 @@ void insert_splitter_release(struct insert_splitter *splitter); /* all zero is a
 /* The next piece; it must stay valid until insert_splitter_next() has answered NULL. */
 void insert_splitter_feed(struct insert_splitter *splitter, const char *bytes, size_t length);
 
-/* The next complete statement, terminated and with its semicolon, valid until the next call; NULL when the
- * piece is used up. ERR_TOO_LARGE beyond LIMIT_STATEMENT_BYTES. */
+/* The next complete statement, terminated and with its semicolon, valid until the next call; NULL
+ * when the piece is used up. ERR_TOO_LARGE beyond LIMIT_STATEMENT_BYTES. */
 enum errc insert_splitter_next(struct insert_splitter *splitter, const char **ret_statement,
                                size_t *ret_length, struct error *err) RR_MUST_CHECK;
 
-/* The stream has ended: it must not have ended inside a statement. Nothing else marks the end of such
- * data; that the stream itself was complete is proved by data_pull(). */
-enum errc insert_splitter_finish(const struct insert_splitter *splitter, struct error *err)
-    RR_MUST_CHECK;
+/* The stream has ended: it must not have ended inside a statement. Nothing else marks the end of
+ * such data; that the stream itself was complete is proved by data_pull(). */
+enum errc insert_splitter_finish(const struct insert_splitter *splitter,
+                                 struct error *err) RR_MUST_CHECK;
 
 #endif

@@ -105,7 +105,8 @@ enum errc data_begin_blobs(struct data_reader *data, const struct entry *entry, 
 static enum errc check_block_end(struct data_reader *data, struct error *err)
 {
     if (data->entry->block_bytes && input_left(&data->in))
-        return input_corrupt(&data->in, err, "the block ends here, but %llu bytes are left before the next",
+        return input_corrupt(&data->in, err,
+                             "the block ends here, but %llu bytes are left before the next",
                              (unsigned long long)input_left(&data->in));
     return RR_OK;
 }
@@ -116,8 +117,9 @@ enum errc data_next_blob(struct data_reader *data, uint32_t *ret_oid, bool *ret_
     bool is_between = data->place == BETWEEN_OBJECTS ||
                       (data->place == AFTER_STREAM && data->entry->kind == ENTRY_BLOBS);
     if (!is_between)
-        return error_set(err, ERR_BUG, "no block of large objects was begun, or the object before was not "
-                                       "read to its end");
+        return error_set(err, ERR_BUG,
+                         "no block of large objects was begun, or the object before was not "
+                         "read to its end");
     data->place = NOWHERE;
     uint32_t oid;
     enum errc code = framing_oid(&data->in, &oid, err);
@@ -168,8 +170,8 @@ static enum errc fill(struct data_reader *data, size_t *ret_length, struct error
     size_t have = 0;
     while (have < LIMIT_COPY_PIECE_BYTES && data->place == IN_STREAM) {
         size_t length;
-        if (decompress_pull(data->decompress, data->plain + have, LIMIT_COPY_PIECE_BYTES - have, &length,
-                            err))
+        if (decompress_pull(data->decompress, data->plain + have, LIMIT_COPY_PIECE_BYTES - have,
+                            &length, err))
             return error_wrap(err, "byte %llu", (unsigned long long)data->in.position);
         have += length;
         enum errc code = length ? RR_OK : feed(data, err);

@@ -1,22 +1,25 @@
 /*
  * reader - the data blocks of a custom-format archive, read in ranges, without local disk.
  *
- * Format: PostgreSQL's src/bin/pg_dump/pg_backup_custom.c. A `struct data_reader` has one owner thread and
- * reads one block at a time: open at an entry, pull plain (decompressed) bytes until the end. The end is
- * proved: stream terminator, end of the compressed frame, its checksum where it has one (zlib; lz4 and zstd as
- * pg_dump writes them have none), and the length of the block where blocks_locate() has told it. Memory: one
- * read of at most LIMIT_READ_BYTES, the decompressor's window, one piece.
+ * Format: PostgreSQL's src/bin/pg_dump/pg_backup_custom.c. A `struct data_reader` has one owner
+ * thread and reads one block at a time: open at an entry, pull plain (decompressed) bytes until the
+ * end. The end is proved: stream terminator, end of the compressed frame, its checksum where it has
+ * one (zlib; lz4 and zstd as pg_dump writes them have none), and the length of the block where
+ * blocks_locate() has told it. Memory: one read of at most LIMIT_READ_BYTES, the decompressor's
+ * window, one piece.
  *
  *     toc_read(); blocks_locate();
  *     DATA_GUARD struct data_reader *data = NULL;
  *     data_open(); for each table { data_begin(); while (data_pull() gives bytes) ...; }
  *
- * For COPY data pg_dump writes the text of COPY with a last line "\." inside the data; data_pull() hands that
- * over as it is; `struct copy_splitter` finds it, checks it and counts rows. Data without a COPY statement
+ * For COPY data pg_dump writes the text of COPY with a last line "\." inside the data; data_pull()
+ * hands that over as it is; `struct copy_splitter` finds it, checks it and counts rows. Data
+ * without a COPY statement
  * (--inserts) are SQL, which `struct insert_splitter` cuts.
  *
- * Errors: ERR_ARCHIVE_CORRUPT with the place in the archive, those of source_read(), and ERR_BUG for calls
- * out of order. After an error only data_begin() (of any block) and data_close() are of use.
+ * Errors: ERR_ARCHIVE_CORRUPT with the place in the archive, those of source_read(), and ERR_BUG
+ * for calls out of order. After an error only data_begin() (of any block) and data_close() are of
+ * use.
  */
 #ifndef RR_ARCHIVE_READER_H
 #define RR_ARCHIVE_READER_H
@@ -39,19 +42,20 @@ void data_close(struct data_reader *data); /* NULL is accepted */
 void data_guard(struct data_reader **data);
 #define DATA_GUARD __attribute__((cleanup(data_guard)))
 
-/* Begins the block of a TABLE DATA entry. Its type and dump id must match. A block that was begun before
- * need not have been pulled to its end. */
-enum errc data_begin(struct data_reader *data, const struct entry *entry, struct error *err)
-    RR_MUST_CHECK;
+/* Begins the block of a TABLE DATA entry. Its type and dump id must match. A block that was begun
+ * before need not have been pulled to its end. */
+enum errc data_begin(struct data_reader *data, const struct entry *entry,
+                     struct error *err) RR_MUST_CHECK;
 /* Begins the block of a BLOBS entry. */
-enum errc data_begin_blobs(struct data_reader *data, const struct entry *entry, struct error *err)
-    RR_MUST_CHECK;
-/* Next large object of a BLOBS block: *ret_oid, or *ret_is_end, which is the proved end of the block. Its
- * bytes are then pulled like a stream's, to their end. */
+enum errc data_begin_blobs(struct data_reader *data, const struct entry *entry,
+                           struct error *err) RR_MUST_CHECK;
+/* Next large object of a BLOBS block: *ret_oid, or *ret_is_end, which is the proved end of the
+ * block. Its bytes are then pulled like a stream's, to their end. */
 enum errc data_next_blob(struct data_reader *data, uint32_t *ret_oid, bool *ret_is_end,
                          struct error *err) RR_MUST_CHECK;
-/* Next plain bytes of the stream: *ret_bytes stays valid until the next call, at most LIMIT_COPY_PIECE_BYTES of
- * them; *ret_length = 0 is the proved end of the stream (and of the block of a TABLE DATA entry). */
+/* Next plain bytes of the stream: *ret_bytes stays valid until the next call, at most
+ * LIMIT_COPY_PIECE_BYTES of them; *ret_length = 0 is the proved end of the stream (and of the block
+ * of a TABLE DATA entry). */
 enum errc data_pull(struct data_reader *data, const char **ret_bytes, size_t *ret_length,
                     struct error *err) RR_MUST_CHECK;
 /* Bytes of the block on disk consumed so far, for progress. */

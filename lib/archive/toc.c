@@ -1,9 +1,10 @@
 /*
- * pg_dump writes the table of contents in front of the data before it knows where the blocks will be, and
- * again, in the same place, when it does (_CloseArchive() in src/bin/pg_dump/pg_backup_custom.c). Where it
- * cannot seek the offsets stay unknown. Where it believes it can but the file appends (newer versions set
- * standard output so: `pg_dump -Fc > file`), the second table lands behind the last block. So three kinds of
- * archive are met: offsets in front; offsets in a second table at the end; no offsets.
+ * pg_dump writes the table of contents in front of the data before it knows where the blocks will
+ * be, and again, in the same place, when it does (_CloseArchive() in
+ * src/bin/pg_dump/pg_backup_custom.c). Where it cannot seek the offsets stay unknown. Where it
+ * believes it can but the file appends (newer versions set standard output so: `pg_dump -Fc >
+ * file`), the second table lands behind the last block. So three kinds of archive are met: offsets
+ * in front; offsets in a second table at the end; no offsets.
  */
 #include "lib/archive/toc.h"
 
@@ -12,7 +13,8 @@
 
 #include "lib/archive/framing.h"
 #include "lib/archive/input.h"
-#include "lib/archive/toc_parse.h"
+#include "lib/archive/toc_entries.h"
+#include "lib/archive/toc_header.h"
 #include "lib/base/limits.h"
 #include "lib/base/str.h"
 
@@ -25,7 +27,8 @@ struct toc_index {
 
 static int compare_index(const void *a, const void *b)
 {
-    const int32_t x = ((const struct toc_index *)a)->dump_id, y = ((const struct toc_index *)b)->dump_id;
+    const int32_t x = ((const struct toc_index *)a)->dump_id,
+                  y = ((const struct toc_index *)b)->dump_id;
     return (x > y) - (x < y);
 }
 
@@ -47,7 +50,8 @@ static enum errc build_index(struct toc *toc, struct arena *arena, struct error 
 struct entry *toc_find(const struct toc *toc, int32_t dump_id)
 {
     struct toc_index key = {.dump_id = dump_id};
-    const struct toc_index *found = bsearch(&key, toc->index, toc->count, sizeof key, compare_index);
+    const struct toc_index *found =
+        bsearch(&key, toc->index, toc->count, sizeof key, compare_index);
     return found ? &toc->entries[found->position] : NULL;
 }
 
@@ -68,10 +72,11 @@ static bool same_entry(const struct entry *a, const struct entry *b)
            text_equal(a->drop_statement, b->drop_statement) &&
            text_equal(a->copy_statement, b->copy_statement) && text_equal(a->schema, b->schema) &&
            text_equal(a->tablespace, b->tablespace) &&
-           text_equal(a->table_access_method, b->table_access_method) && text_equal(a->owner, b->owner) &&
-           a->dependency_count == b->dependency_count &&
-           (a->dependency_count == 0 || memcmp(a->dependencies, b->dependencies,
-                                               a->dependency_count * sizeof a->dependencies[0]) == 0);
+           text_equal(a->table_access_method, b->table_access_method) &&
+           text_equal(a->owner, b->owner) && a->dependency_count == b->dependency_count &&
+           (a->dependency_count == 0 ||
+            memcmp(a->dependencies, b->dependencies,
+                   a->dependency_count * sizeof a->dependencies[0]) == 0);
 }
 
 static bool same_entries(const struct toc *a, const struct toc *b)
@@ -84,14 +89,14 @@ static bool same_entries(const struct toc *a, const struct toc *b)
     return true;
 }
 
-/* Whether `in` holds, up to its end, the table of `toc` once more, with all offsets; then takes them. */
+/* If `in` holds, up to its end, the table of `toc` once more with all offsets, takes these. */
 static enum errc try_second(struct input *in, struct toc *toc, struct error *err)
 {
     ARENA_GUARD struct arena scratch = {0};
     struct toc second = *toc;
     uint64_t begin = in->position, ignored;
     struct error why = ERROR_INIT;
-    enum errc code = toc_parse_entries(in, true, &scratch, &second, &ignored, &why);
+    enum errc code = toc_entries_parse(in, true, &scratch, &second, &ignored, &why);
     if (code == ERR_ARCHIVE_CORRUPT || code == ERR_ARCHIVE_UNSUPPORTED)
         return RR_OK; /* these bytes are something else */
     if (code) {
@@ -110,7 +115,7 @@ static enum errc try_second(struct input *in, struct toc *toc, struct error *err
     return RR_OK;
 }
 
-/* Offsets of blocks must lie behind the table; blocks_locate() checks how they lie to each other. */
+/* Blocks must lie behind the table; blocks_locate() checks how they lie to each other. */
 static enum errc check_offsets(const struct toc *toc, struct error *err)
 {
     for (size_t i = 0; i < toc->count; i++) {
@@ -119,23 +124,24 @@ static enum errc check_offsets(const struct toc *toc, struct error *err)
             (entry->offset < toc->data_begin || entry->offset > toc->data_end ||
              toc->data_end - entry->offset < BLOCK_MIN_BYTES))
             return error_set(err, ERR_ARCHIVE_CORRUPT,
-                             "the data of entry %d is said to begin at byte %llu, but data lie between "
-                             "bytes %llu and %llu",
+                             "the data of entry %d are said to begin at byte %llu, but data lie "
+                             "between bytes %llu and %llu",
                              (int)entry->dump_id, (unsigned long long)entry->offset,
-                             (unsigned long long)toc->data_begin, (unsigned long long)toc->data_end);
+                             (unsigned long long)toc->data_begin,
+                             (unsigned long long)toc->data_end);
     }
     return RR_OK;
 }
 
 /* Header and entries; what is behind them is the rest of `total_bytes`. */
-static enum errc parse_first(struct input *in, uint64_t total_bytes, struct arena *arena, struct toc *toc,
-                             uint64_t *ret_second_bytes, struct error *err)
+static enum errc parse_first(struct input *in, uint64_t total_bytes, struct arena *arena,
+                             struct toc *toc, uint64_t *ret_second_bytes, struct error *err)
 {
-    enum errc code = toc_parse_header(in, arena, toc, err);
+    enum errc code = toc_header_parse(in, arena, toc, err);
     if (code)
         return code;
     uint64_t begin = in->position, left_out;
-    code = toc_parse_entries(in, false, arena, toc, &left_out, err);
+    code = toc_entries_parse(in, false, arena, toc, &left_out, err);
     if (code == RR_OK)
         code = build_index(toc, arena, err);
     if (code)
@@ -147,8 +153,8 @@ static enum errc parse_first(struct input *in, uint64_t total_bytes, struct aren
 }
 
 /* `in` stands at the first byte and holds or reads all of the archive that may be looked at. */
-static enum errc parse_all(struct input *in, uint64_t total_bytes, bool has_whole, struct arena *arena,
-                           struct toc *ret_toc, struct error *err)
+static enum errc parse_all(struct input *in, uint64_t total_bytes, bool has_whole,
+                           struct arena *arena, struct toc *ret_toc, struct error *err)
 {
     struct toc toc = {0};
     uint64_t second_bytes;
@@ -232,8 +238,8 @@ static enum errc report_cycle(const struct walk *walk, size_t begin, struct erro
         name_entry(&names, &walk->toc->entries[walk->chain[begin + i]]);
         str_append(&names, i + 1 < count ? ", " : "");
     }
-    return error_set(err, ERR_ARCHIVE_CORRUPT, "%zu entries depend on each other in a circle: %s%s", count,
-                     str_text(&names), count > CYCLE_NAMES ? "..." : "");
+    return error_set(err, ERR_ARCHIVE_CORRUPT, "%zu entries depend on each other in a circle: %s%s",
+                     count, str_text(&names), count > CYCLE_NAMES ? "..." : "");
 }
 
 /* Puts the entry on the chain. */
@@ -255,7 +261,8 @@ static enum errc follow(struct walk *walk, struct error *err)
             walk->length--;
             continue;
         }
-        const struct entry *other = toc_find(walk->toc, entry->dependencies[walk->next[position]++]);
+        const struct entry *other =
+            toc_find(walk->toc, entry->dependencies[walk->next[position]++]);
         if (!other || walk->state[other->position] == WALK_DONE)
             continue;
         if (walk->state[other->position] == WALK_ON_CHAIN) {

@@ -1,11 +1,11 @@
 /*
  * toc - header and table of contents of a pg_dump archive in custom format.
  *
- * Format: PostgreSQL's src/bin/pg_dump/pg_backup_archiver.c (ReadHead, ReadToc, WriteHead, WriteToc) and
- * pg_backup_custom.c; archive versions 1.12 (pg_dump 9.0 to 10.2), 1.13 (11), 1.14 (12 to 15), 1.15 (16)
- * and 1.16 (17, 18). The bytes are foreign: every count, length, offset and id is checked, memory is
- * bounded by limits.h, and whatever does not fit is ERR_ARCHIVE_CORRUPT with the byte offset, or
- * ERR_ARCHIVE_UNSUPPORTED with what to do.
+ * Format: PostgreSQL's src/bin/pg_dump/pg_backup_archiver.c (ReadHead, ReadToc, WriteHead,
+ * WriteToc) and pg_backup_custom.c; archive versions 1.12 (pg_dump 9.0 to 10.2), 1.13 (11), 1.14
+ * (12 to 15), 1.15 (16) and 1.16 (17, 18). The bytes are foreign: every count, length, offset and
+ * id is checked, memory is bounded by limits.h, and whatever does not fit is ERR_ARCHIVE_CORRUPT
+ * with the byte offset, or ERR_ARCHIVE_UNSUPPORTED with what to do.
  */
 #ifndef RR_ARCHIVE_TOC_H
 #define RR_ARCHIVE_TOC_H
@@ -30,31 +30,31 @@ struct toc {
     const char *dump_version;   /* of pg_dump */
     struct entry *entries;      /* in archive order */
     size_t count;
-    uint64_t data_begin;        /* offset of the first byte after the table of contents */
-    uint64_t data_end;          /* offset after the last block (a second table of contents may follow) */
-    bool has_offsets;           /* every entry with data knows where its block is */
+    uint64_t data_begin; /* offset of the first byte after the table of contents */
+    uint64_t data_end;   /* offset after the last block (a second table of contents may follow) */
+    bool has_offsets;    /* every entry with data knows where its block is */
     const struct toc_index *index; /* for toc_find() */
 };
 
 /* Reads header and table of contents with ranged reads that double from 1 MiB, never the whole
- * archive; uses the second table of contents that some pg_dump versions append, when it is exactly that.
- * Everything lives in the arena. The definitions of STATISTICS DATA entries, which may be most of the table,
- * are not kept (""). That the table is whole is proved only when blocks_locate() finds the data behind it:
- * call that before anything of the archive is used. */
+ * archive; uses the second table of contents that some pg_dump versions append, when it is exactly
+ * that. Everything lives in the arena. The definitions of STATISTICS DATA entries, which may be
+ * most of the table, are not kept (""). That the table is whole is proved only when blocks_locate()
+ * finds the data behind it: call that before anything of the archive is used. */
 enum errc toc_read(struct source_reader *reader, struct arena *arena, struct toc *ret_toc,
                    struct error *err) RR_MUST_CHECK;
 
 /* The same from bytes in memory that hold at least header and table of contents (tests, fuzzing).
- * `total_bytes` is the length of the whole archive, for the check of offsets. A second table of contents is
- * looked for only when the bytes are the whole archive. */
+ * `total_bytes` is the length of the whole archive, for the check of offsets. A second table of
+ * contents is looked for only when the bytes are the whole archive. */
 enum errc toc_parse(const void *bytes, size_t length, uint64_t total_bytes, struct arena *arena,
                     struct toc *ret_toc, struct error *err) RR_MUST_CHECK;
 
 /* Entry with that dump id, NULL if there is none (a dependency may name what is not there). */
 struct entry *toc_find(const struct toc *toc, int32_t dump_id);
 
-/* Whether the graph of dependencies (those inside the archive) has a cycle: ERR_ARCHIVE_CORRUPT naming
- * the entries of one. */
+/* Whether the graph of dependencies (those inside the archive) has a cycle: ERR_ARCHIVE_CORRUPT
+ * naming the entries of one. */
 enum errc toc_check_cycles(const struct toc *toc, struct error *err) RR_MUST_CHECK;
 
 /* Major version of the dumped server (9.x counts as 9), 0 if unknown. */

@@ -1,7 +1,7 @@
 /*
- * Blocks of data from any bytes, found and read as a load does. The first byte tells the compression, and
- * whether what follows is a whole archive or blocks for a table of contents that is always the same: a table,
- * large objects, a table.
+ * Blocks of data from any bytes, found and read as a load does. The first byte tells the
+ * compression, and whether what follows is a whole archive or blocks for a table of contents that
+ * is always the same: a table, large objects, a table.
  */
 #include "tests/unit/archive/archive_check.h"
 
@@ -43,8 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-    static const enum compression compressions[] = {COMPRESSION_NONE, COMPRESSION_ZLIB, COMPRESSION_LZ4,
-                                                    COMPRESSION_ZSTD};
+    static const enum compression compressions[] = {COMPRESSION_NONE, COMPRESSION_ZLIB,
+                                                    COMPRESSION_LZ4, COMPRESSION_ZSTD};
     if (length == 0)
         return 0;
     struct error err = ERROR_INIT;
@@ -55,7 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         return 0;
     }
     struct entry entries[ENTRIES] = {
-        {.dump_id = 1, .kind = ENTRY_TABLE_DATA, .tag = "t", .copy_statement = "COPY t FROM stdin;\n"},
+        {.dump_id = 1,
+         .kind = ENTRY_TABLE_DATA,
+         .tag = "t",
+         .copy_statement = "COPY t FROM stdin;\n"},
         {.dump_id = 2, .kind = ENTRY_BLOBS, .tag = "BLOBS"},
         {.dump_id = 3, .kind = ENTRY_TABLE_DATA, .tag = "u"},
     };
@@ -65,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         entries[i].offset_state = OFFSET_UNKNOWN;
         entries[i].position = i;
     }
-    struct toc toc = {.compression = compressions[bytes[0] & 3], .entries = entries, .count = ENTRIES};
+    struct toc toc = {
+        .compression = compressions[bytes[0] & 3], .entries = entries, .count = ENTRIES};
     toc.data_end = length - 1;
     SOURCE_GUARD struct source *source = source_from_memory(bytes + 1, length - 1, "fuzz");
     SOURCE_READER_GUARD struct source_reader *reader = NULL;

@@ -1,6 +1,7 @@
 /*
- * The two splitters of table data. The first byte tells which; the next ones how large the pieces are. However
- * the text is cut, the result is that of the whole; for COPY text it is also that of a plain walk by lines.
+ * The two splitters of table data. The first byte tells which; the next ones how large the pieces
+ * are. However the text is cut, the result is that of the whole; for COPY text it is also that of a
+ * plain walk by lines.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,7 +48,8 @@ static struct result split_copy(const struct input *in)
     for (size_t done = 0, i = 0; done < in->length && result.is_right; i++) {
         size_t length, held_length, send;
         char held[4], *piece = next_piece(in, &done, (int)i, &length);
-        result.is_right = !copy_splitter_feed(&splitter, piece, length, held, &held_length, &send, &err);
+        result.is_right =
+            !copy_splitter_feed(&splitter, piece, length, held, &held_length, &send, &err);
         if (result.is_right) {
             if (send > length || held_length > 2)
                 abort();

@@ -1,4 +1,5 @@
-/* Header and table of contents from any bytes: an error, or a table whose every part can be used. */
+/* Header and table of contents from any bytes: an error, or a table whose every part can be used.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,9 @@ static void check_entry(const struct toc *toc, const struct entry *entry)
 {
     if (toc_find(toc, entry->dump_id) != entry || !entry->tag)
         abort();
-    const char *texts[] = {entry->tag,    entry->definition, entry->drop_statement,      entry->copy_statement,
-                           entry->schema, entry->tablespace, entry->table_access_method, entry->owner};
+    const char *texts[] = {
+        entry->tag,    entry->definition, entry->drop_statement,      entry->copy_statement,
+        entry->schema, entry->tablespace, entry->table_access_method, entry->owner};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (texts[i] && strlen(texts[i]) > 1 << 20)
             abort();

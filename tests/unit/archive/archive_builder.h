@@ -1,6 +1,6 @@
 /*
- * Makes archives byte by byte, right ones and such as no pg_dump writes. The order of the fields is that of
- * WriteHead() and WriteToc() in PostgreSQL's src/bin/pg_dump/pg_backup_archiver.c.
+ * Makes archives byte by byte, right ones and such as no pg_dump writes. The order of the fields is
+ * that of WriteHead() and WriteToc() in PostgreSQL's src/bin/pg_dump/pg_backup_archiver.c.
  */
 #ifndef RR_TESTS_ARCHIVE_BUILDER_H
 #define RR_TESTS_ARCHIVE_BUILDER_H
@@ -55,25 +55,29 @@ struct row {
     uint64_t offset;
 };
 
-#define ROW_DEFAULTS .table_oid = "0", .oid = "0", .definition = "", .drop = "", .with_oids = "false", .state = 3
+#define ROW_DEFAULTS                                                                               \
+    .table_oid = "0", .oid = "0", .definition = "", .drop = "", .with_oids = "false", .state = 3
 
 BUILDER struct row row_encoding(int64_t id)
 {
-    struct row row = {ROW_DEFAULTS, .dump_id = id, .tag = "ENCODING", .desc = "ENCODING", .section = 2};
+    struct row row = {ROW_DEFAULTS, .dump_id = id, .tag = "ENCODING", .desc = "ENCODING",
+                      .section = 2};
     row.definition = "SET client_encoding = 'UTF8';\n";
     return row;
 }
 
 BUILDER struct row row_table(int64_t id, const char *name)
 {
-    return (struct row){ROW_DEFAULTS,     .dump_id = id, .tag = name,        .desc = "TABLE", .section = 2,
-                        .schema = "public", .tablespace = "", .access_method = "heap", .relkind = 'r', .owner = "me"};
+    return (struct row){
+        ROW_DEFAULTS,   .dump_id = id,      .tag = name,      .desc = "TABLE",
+        .section = 2,   .schema = "public", .tablespace = "", .access_method = "heap",
+        .relkind = 'r', .owner = "me"};
 }
 
 BUILDER struct row row_data(int64_t id, const char *name)
 {
-    struct row row = {ROW_DEFAULTS,       .dump_id = id,   .tag = name,       .desc = "TABLE DATA", .section = 3,
-                      .schema = "public", .had_dumper = 1, .owner = "me"};
+    struct row row = {ROW_DEFAULTS, .dump_id = id,      .tag = name,     .desc = "TABLE DATA",
+                      .section = 3, .schema = "public", .had_dumper = 1, .owner = "me"};
     row.copy = "COPY public.t (a) FROM stdin;\n";
     row.state = 1;
     return row;
@@ -81,30 +85,38 @@ BUILDER struct row row_data(int64_t id, const char *name)
 
 BUILDER struct row row_blobs(int64_t id)
 {
-    struct row row = {ROW_DEFAULTS, .dump_id = id, .tag = "BLOBS", .desc = "BLOBS", .section = 3, .had_dumper = 1};
+    struct row row = {ROW_DEFAULTS,    .dump_id = id, .tag = "BLOBS",
+                      .desc = "BLOBS", .section = 3,  .had_dumper = 1};
     row.state = 1;
     return row;
 }
 
 /* An archive's header and table. */
 struct recipe {
-    int major, minor, revision, int_size, offset_size, format, compression; /* level, or algorithm from 1.15 on */
-    int64_t count; /* that the table claims; -2: as many as there are */
+    int major, minor, revision, int_size, offset_size, format,
+        compression; /* level, or algorithm from 1.15 on */
+    int64_t count;   /* that the table claims; -2: as many as there are */
     const struct row *rows;
     size_t row_count;
 };
 
 BUILDER struct recipe recipe_of(const struct row *rows, size_t count)
 {
-    return (struct recipe){.major = 1, .minor = 14, .int_size = 4, .offset_size = 8, .format = 1, .count = -2,
-                           .rows = rows, .row_count = count};
+    return (struct recipe){.major = 1,
+                           .minor = 14,
+                           .int_size = 4,
+                           .offset_size = 8,
+                           .format = 1,
+                           .count = -2,
+                           .rows = rows,
+                           .row_count = count};
 }
 
 BUILDER void put_header(struct str *s, const struct recipe *recipe)
 {
     str_append(s, "PGDMP");
-    const int bytes[] = {recipe->major, recipe->minor, recipe->revision, recipe->int_size, recipe->offset_size,
-                         recipe->format};
+    const int bytes[] = {recipe->major,    recipe->minor,       recipe->revision,
+                         recipe->int_size, recipe->offset_size, recipe->format};
     for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++)
         put_byte(s, (unsigned)bytes[i]);
     if (recipe->minor >= 15)

@@ -1,6 +1,6 @@
 /*
- * What the tests of this room share: reading a whole archive as a load does, with every proof, and a source
- * that counts its reads. Each test is a program of its own, hence the static functions.
+ * What the tests of this room share: reading a whole archive as a load does, with every proof, and
+ * a source that counts its reads. Each test is a program of its own, hence the static functions.
  */
 #ifndef RR_TESTS_ARCHIVE_CHECK_H
 #define RR_TESTS_ARCHIVE_CHECK_H
@@ -57,8 +57,8 @@ static UNUSED uint64_t digest_toc(uint64_t digest, const struct toc *toc)
     digest = digest_text(digest, toc->database_name);
     for (size_t i = 0; i < toc->count; i++) {
         const struct entry *e = &toc->entries[i];
-        const char *texts[] = {e->tag,        e->definition,          e->drop_statement, e->copy_statement, e->schema,
-                               e->tablespace, e->table_access_method, e->owner};
+        const char *texts[] = {e->tag,    e->definition, e->drop_statement,      e->copy_statement,
+                               e->schema, e->tablespace, e->table_access_method, e->owner};
         int64_t numbers[] = {e->dump_id, e->kind, e->section, e->has_data, e->oid, e->relkind};
         for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++)
             digest = digest_text(digest, texts[k]);
@@ -69,7 +69,7 @@ static UNUSED uint64_t digest_toc(uint64_t digest, const struct toc *toc)
     return digest;
 }
 
-/* Called with every piece of plain data; `name` is "tag" of a table or the oid of a large object. */
+/* Called with every piece of plain data; `name` is the table's, or the oid of a large object. */
 typedef void sink_fn(void *context, const char *name, const char *bytes, size_t length);
 
 struct whole {
@@ -79,8 +79,8 @@ struct whole {
     bool standard_strings;
 };
 
-static UNUSED enum errc take_copy(struct whole *w, struct data_reader *data, const struct entry *entry,
-                                  struct error *err)
+static UNUSED enum errc take_copy(struct whole *w, struct data_reader *data,
+                                  const struct entry *entry, struct error *err)
 {
     struct copy_splitter splitter = {0};
     for (;;) {
@@ -108,8 +108,8 @@ static UNUSED enum errc take_copy(struct whole *w, struct data_reader *data, con
     return code;
 }
 
-static UNUSED enum errc take_inserts(struct whole *w, struct data_reader *data, const struct entry *entry,
-                                     struct error *err)
+static UNUSED enum errc take_inserts(struct whole *w, struct data_reader *data,
+                                     const struct entry *entry, struct error *err)
 {
     INSERT_SPLITTER_GUARD struct insert_splitter splitter;
     insert_splitter_init(&splitter, w->standard_strings);
@@ -122,7 +122,8 @@ static UNUSED enum errc take_inserts(struct whole *w, struct data_reader *data, 
         if (length == 0)
             break;
         insert_splitter_feed(&splitter, bytes, length);
-        while ((code = insert_splitter_next(&splitter, &statement, &length, err)) == RR_OK && statement) {
+        while ((code = insert_splitter_next(&splitter, &statement, &length, err)) == RR_OK &&
+               statement) {
             w->found.digest = digest_bytes(w->found.digest, statement, length);
             if (w->sink)
                 w->sink(w->context, entry->tag, statement, length);
@@ -134,8 +135,8 @@ static UNUSED enum errc take_inserts(struct whole *w, struct data_reader *data, 
     return insert_splitter_finish(&splitter, err);
 }
 
-static UNUSED enum errc take_blobs(struct whole *w, struct data_reader *data, const struct entry *entry,
-                                   struct error *err)
+static UNUSED enum errc take_blobs(struct whole *w, struct data_reader *data,
+                                   const struct entry *entry, struct error *err)
 {
     enum errc code = data_begin_blobs(data, entry, err);
     while (code == RR_OK) {
@@ -163,8 +164,8 @@ static UNUSED enum errc take_blobs(struct whole *w, struct data_reader *data, co
     return code;
 }
 
-static UNUSED enum errc take_entry(struct whole *w, struct data_reader *data, const struct entry *entry,
-                                   struct error *err)
+static UNUSED enum errc take_entry(struct whole *w, struct data_reader *data,
+                                   const struct entry *entry, struct error *err)
 {
     if (entry->kind == ENTRY_BLOBS)
         return take_blobs(w, data, entry, err);
@@ -206,7 +207,8 @@ static UNUSED enum errc read_whole(struct source_reader *reader, struct whole *w
 }
 
 /* The same from memory. */
-static UNUSED enum errc read_whole_bytes(const void *bytes, size_t length, struct whole *w, struct error *err)
+static UNUSED enum errc read_whole_bytes(const void *bytes, size_t length, struct whole *w,
+                                         struct error *err)
 {
     SOURCE_GUARD struct source *source = source_from_memory(bytes, length, "test");
     SOURCE_READER_GUARD struct source_reader *reader = NULL;
@@ -215,7 +217,7 @@ static UNUSED enum errc read_whole_bytes(const void *bytes, size_t length, struc
     return read_whole(reader, w, err);
 }
 
-/* A source in memory whose reads are counted, and may be answered by a function instead of bytes. */
+/* A source in memory whose reads are counted, and may be answered by a function. */
 struct counted_source {
     struct source base;
     const char *bytes; /* NULL: made */
@@ -243,8 +245,8 @@ static UNUSED enum errc counted_open(const struct source *source, const struct c
     return RR_OK;
 }
 
-static UNUSED enum errc counted_read(struct source_reader *base, uint64_t offset, void *buffer, size_t length,
-                                     struct error *err)
+static UNUSED enum errc counted_read(struct source_reader *base, uint64_t offset, void *buffer,
+                                     size_t length, struct error *err)
 {
     struct counted_source *source = ((struct counted_reader *)base)->source;
     source->reads++;
@@ -274,7 +276,10 @@ static UNUSED struct counted_source counted_source(const void *bytes, uint64_t l
 {
     static const struct source_ops ops = {counted_open, counted_read, counted_close, counted_free};
     return (struct counted_source){
-        .base = {.ops = &ops, .size_bytes = length, .name = mem_strdup("counted"), .identity = mem_strdup("")},
+        .base = {.ops = &ops,
+                 .size_bytes = length,
+                 .name = mem_strdup("counted"),
+                 .identity = mem_strdup("")},
         .bytes = bytes,
     };
 }

@@ -1,4 +1,4 @@
-/* Where blocks are found: by arithmetic, by leaping, by following the chunks; and when they are refused. */
+/* How blocks are found (arithmetic, leaping, following the chunks), and when they are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +10,9 @@
 enum { TABLES = 4, STEP = 5 + 4096, BUILT_LIMIT = 64 * 1024 * 1024 };
 
 /*
- * An archive too large to be built: blocks of full chunks and one shorter, whose bytes are made when they are
- * read. What is in the chunks is `filler`, over and over, counted from the beginning of the archive.
+ * An archive too large to be built: blocks of full chunks and one shorter, whose bytes are made
+ * when they are read. What is in the chunks is `filler`, over and over, counted from the beginning
+ * of the archive.
  */
 struct stream {
     uint64_t begin; /* of the block */
@@ -80,8 +81,8 @@ static void make_giant(void *context, uint64_t offset, void *buffer, size_t leng
             lay_stream(&fill, &giant->streams[i]);
 }
 
-static void plan_giant(struct giant *giant, const uint64_t full_chunks[TABLES], unsigned short_bytes,
-                       const char *filler, size_t filler_bytes)
+static void plan_giant(struct giant *giant, const uint64_t full_chunks[TABLES],
+                       unsigned short_bytes, const char *filler, size_t filler_bytes)
 {
     *giant = (struct giant){.filler = filler, .filler_bytes = filler_bytes};
     uint64_t offset = 0;
@@ -95,7 +96,10 @@ static void plan_giant(struct giant *giant, const uint64_t full_chunks[TABLES], 
                                            .offset_state = OFFSET_UNKNOWN,
                                            .position = (size_t)i};
     }
-    giant->toc = (struct toc){.compression = COMPRESSION_ZLIB, .entries = giant->entries, .count = TABLES, .data_end = offset};
+    giant->toc = (struct toc){.compression = COMPRESSION_ZLIB,
+                              .entries = giant->entries,
+                              .count = TABLES,
+                              .data_end = offset};
 }
 
 /* Locates, compares with the plan; the source tells what it took. */
@@ -123,10 +127,11 @@ static void test_large_streams_take_few_requests(void **state)
 {
     (void)state;
     struct giant giant;
-    plan_giant(&giant, (const uint64_t[]){1000000, 3, 60000, 250000000}, 77, "x", 1); /* 4 GB, ..., 1 TB */
+    plan_giant(&giant, (const uint64_t[]){1000000, 3, 60000, 250000000}, 77, "x",
+               1); /* 4 GB, ..., 1 TB */
     struct counted_source source = locate_giant(&giant);
-    print_message("4 blocks, %.1f GB: %u requests, %.1f MB\n", (double)giant.toc.data_end / 1e9, source.reads,
-                  (double)source.read_bytes / 1e6);
+    print_message("4 blocks, %.1f GB: %u requests, %.1f MB\n", (double)giant.toc.data_end / 1e9,
+                  source.reads, (double)source.read_bytes / 1e6);
     assert_true(source.reads < 100);
     assert_true(source.read_bytes < 12 * LIMIT_MIB);
     counted_release(&source);
@@ -144,7 +149,8 @@ static void test_streams_of_every_length(void **state)
     }
 }
 
-/* The next stream's headers lie where this one's would: leaping runs on into it, which must be noticed. */
+/* The next stream's headers lie where this one's would: leaping runs on into it, which must be
+ * noticed. */
 static void test_a_leap_into_the_next_stream_is_noticed(void **state)
 {
     (void)state;
@@ -195,7 +201,8 @@ struct plan {
 static void plan_right(struct plan *plan)
 {
     *plan = (struct plan){
-        .rows = {row_encoding(1), row_table(2, "t"), row_data(3, "t"), row_blobs(4), row_data(5, "u")},
+        .rows = {row_encoding(1), row_table(2, "t"), row_data(3, "t"), row_blobs(4),
+                 row_data(5, "u")},
         .recipe = recipe_of(NULL, 5),
         .blocks = STR_INIT(BUILT_LIMIT),
     };
@@ -273,10 +280,10 @@ static void drop_last_block(struct plan *p)
     p->blocks.length = p->offsets[1];
 }
 
-#define SPOIL(name, ...)                                                                                     \
-    static void name(struct plan *p)                                                                         \
-    {                                                                                                        \
-        __VA_ARGS__;                                                                                         \
+#define SPOIL(name, ...)                                                                           \
+    static void name(struct plan *p)                                                               \
+    {                                                                                              \
+        __VA_ARGS__;                                                                               \
     }
 #define FIRST_CHUNK 6
 
@@ -342,12 +349,15 @@ static void test_blocks_that_do_not_tile_the_archive(void **state)
             plan.with_offsets = with_offsets;
             bad[i].spoil(&plan);
             bool only_offsets = plan.rows[2].offset || plan.rows[3].offset || plan.rows[4].offset;
-            bool is_right = bad[i].is_right || (only_offsets && !with_offsets); /* not written then */
+            bool is_right =
+                bad[i].is_right || (only_offsets && !with_offsets); /* not written then */
             struct findings found;
             struct error err = ERROR_INIT;
             enum errc code = read_plan(&plan, &found, &err);
-            if (code != (is_right ? RR_OK : ERR_ARCHIVE_CORRUPT) || (!is_right && !strstr(err.text, bad[i].text)))
-                fail_msg("%s, offsets %d: %s %s", bad[i].name, with_offsets, errc_name(code), err.text);
+            if (code != (is_right ? RR_OK : ERR_ARCHIVE_CORRUPT) ||
+                (!is_right && !strstr(err.text, bad[i].text)))
+                fail_msg("%s, offsets %d: %s %s", bad[i].name, with_offsets, errc_name(code),
+                         err.text);
             if (is_right) {
                 assert_int_equal(found.rows, 3);
                 assert_int_equal(found.blobs, 2);
@@ -370,15 +380,27 @@ static void test_some_offsets(void **state)
             struct findings found;
             struct error err = ERROR_INIT;
             bool is_right = wrong == 0 || wrong == unknown;
-            assert_int_equal(read_plan(&plan, &found, &err), is_right ? RR_OK : ERR_ARCHIVE_CORRUPT);
+            assert_int_equal(read_plan(&plan, &found, &err),
+                             is_right ? RR_OK : ERR_ARCHIVE_CORRUPT);
         }
 }
 
-/* The table of contents once more behind the data, as pg_dump 16 to 18 leave it; and not quite so. */
+/* The table of contents once more behind the data, as pg_dump leaves it; and not quite so. */
 static void test_second_table_of_contents(void **state)
 {
     (void)state;
-    enum { RIGHT, ID, TAG, DEPENDENCY, SHORTER_LIST, UNSET, SHORTER, LONGER, IN_FRONT, SECOND_KINDS };
+    enum {
+        RIGHT,
+        ID,
+        TAG,
+        DEPENDENCY,
+        SHORTER_LIST,
+        UNSET,
+        SHORTER,
+        LONGER,
+        IN_FRONT,
+        SECOND_KINDS
+    };
     static const int64_t twice[] = {2, 2, 0}, other[] = {2, 9, 0}, once[] = {2, 0};
     for (int kind = 0; kind < SECOND_KINDS; kind++) {
         struct plan plan;
@@ -395,7 +417,8 @@ static void test_second_table_of_contents(void **state)
             plan.rows[1].dump_id = 6;
         if (kind == TAG)
             plan.rows[1].tag = "v";
-        if (kind == DEPENDENCY || kind == SHORTER_LIST) /* of the same number of bytes, or filled up to it */
+        if (kind == DEPENDENCY ||
+            kind == SHORTER_LIST) /* of the same number of bytes, or filled up to it */
             plan.rows[2].dependencies = kind == DEPENDENCY ? other : once;
         if (kind == IN_FRONT)
             str_append(&s, "x");
@@ -416,7 +439,8 @@ static void test_second_table_of_contents(void **state)
         assert_int_equal(code, kind == RIGHT || kind == IN_FRONT ? RR_OK : ERR_ARCHIVE_CORRUPT);
         struct whole whole = {0};
         struct error again = ERROR_INIT; /* one byte in front of it belongs to no block */
-        assert_int_equal(read_whole(reader, &whole, &again), kind == RIGHT ? RR_OK : ERR_ARCHIVE_CORRUPT);
+        assert_int_equal(read_whole(reader, &whole, &again),
+                         kind == RIGHT ? RR_OK : ERR_ARCHIVE_CORRUPT);
         counted_release(&source);
         str_release(&plan.blocks);
     }

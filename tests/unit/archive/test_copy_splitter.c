@@ -42,15 +42,16 @@ static const struct row rows[] = {
 };
 
 /* Feeds `input` in pieces that end at the given cuts. */
-static enum errc split(const char *input, const size_t cuts[2], struct str *sent, uint64_t *ret_rows,
-                       struct error *err)
+static enum errc split(const char *input, const size_t cuts[2], struct str *sent,
+                       uint64_t *ret_rows, struct error *err)
 {
     struct copy_splitter splitter = {0};
     size_t length = strlen(input), begin = 0;
     for (int i = 0; i < 3; i++) {
         size_t end = i < 2 ? cuts[i] : length, held_length, send;
         char held[4];
-        char *piece = malloc(end - begin + 1); /* of its own, so that a sanitizer sees reads beyond it */
+        char *piece =
+            malloc(end - begin + 1); /* of its own, so that a sanitizer sees reads beyond it */
         memcpy(piece, input + begin, end - begin);
         enum errc code =
             copy_splitter_feed(&splitter, piece, end - begin, held, &held_length, &send, err);
@@ -80,8 +81,8 @@ static void test_every_row_of_the_table_at_every_cut(void **state)
                 uint64_t count = row->rows;
                 enum errc code = split(row->input, cuts, &sent, &count, &err);
                 if ((code == RR_OK) != (row->sent != NULL) || count != row->rows)
-                    fail_msg("%s, cut at %zu and %zu: %s, %d rows", row->name, cuts[0], cuts[1], err.text,
-                             (int)count);
+                    fail_msg("%s, cut at %zu and %zu: %s, %d rows", row->name, cuts[0], cuts[1],
+                             err.text, (int)count);
                 if (row->sent)
                     assert_string_equal(str_text(&sent), row->sent);
                 else if (code != ERR_ARCHIVE_CORRUPT || !strstr(err.text, row->error))

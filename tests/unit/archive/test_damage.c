@@ -1,6 +1,6 @@
 /*
- * Real archives, cut off and with bytes altered, read as a load reads them. What is asked for: never a
- * crash, never a hang, and never success with anything missing.
+ * Real archives, cut off and with bytes altered, read as a load reads them. What is asked for:
+ * never a crash, never a hang, and never success with anything missing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #define FOLDER "tests/data/archives/"
 
-/* How far apart the lengths and places are that are tried in the table of contents, and behind it. */
+/* How far apart the lengths and places are that are tried, in the table of contents and behind. */
 struct subject {
     const char *name;
     size_t table_step, data_step;
@@ -63,10 +63,12 @@ static void open_sample(const struct subject *subject, struct sample *sample)
 /* Errors that bytes can cause; anything else is a bug of ours. */
 static bool is_right_error(enum errc code, const struct error *err)
 {
-    return (code == ERR_ARCHIVE_CORRUPT || code == ERR_ARCHIVE_UNSUPPORTED) && err->code == code && err->text[0];
+    return (code == ERR_ARCHIVE_CORRUPT || code == ERR_ARCHIVE_UNSUPPORTED) && err->code == code &&
+           err->text[0];
 }
 
-/* The end of an archive that was cut is nowhere else: success only when what was cut off told nothing new. */
+/* The end of an archive that was cut is nowhere else: success only when what was cut off told
+ * nothing new. */
 static void test_cut_at_every_length(void **state)
 {
     (void)state;
@@ -74,16 +76,19 @@ static void test_cut_at_every_length(void **state)
     for (size_t i = 0; i < SUBJECTS; i++) {
         struct sample sample;
         open_sample(&subjects[i], &sample);
-        for (size_t length = 0; length < sample.length;
-             length += length < sample.data_begin ? subjects[i].table_step : subjects[i].data_step) {
-            char *part = mem_alloc(length + 1); /* of its own, so that a sanitizer sees reads beyond it */
+        for (size_t length = 0; length < sample.length; length += length < sample.data_begin
+                                                                      ? subjects[i].table_step
+                                                                      : subjects[i].data_step) {
+            char *part =
+                mem_alloc(length + 1); /* of its own, so that a sanitizer sees reads beyond it */
             memcpy(part, sample.bytes, length);
             struct whole whole = {0};
             struct error err = ERROR_INIT;
             enum errc code = read_whole_bytes(part, length, &whole, &err);
-            if (code ? !is_right_error(code, &err) : memcmp(&whole.found, &sample.right, sizeof whole.found) != 0)
-                fail_msg("%s, cut to %zu of %zu bytes: %s %s", subjects[i].name, length, sample.length,
-                         errc_name(code), err.text);
+            if (code ? !is_right_error(code, &err)
+                     : memcmp(&whole.found, &sample.right, sizeof whole.found) != 0)
+                fail_msg("%s, cut to %zu of %zu bytes: %s %s", subjects[i].name, length,
+                         sample.length, errc_name(code), err.text);
             free(part);
         }
         free(sample.bytes);
@@ -108,7 +113,8 @@ static void test_without_its_second_table_an_archive_is_whole(void **state)
     free(bytes);
 }
 
-static void check_altered(const struct subject *subject, const struct sample *sample, size_t at, unsigned mask)
+static void check_altered(const struct subject *subject, const struct sample *sample, size_t at,
+                          unsigned mask)
 {
     struct whole whole = {0};
     struct error err = ERROR_INIT;
@@ -126,7 +132,8 @@ static void check_altered(const struct subject *subject, const struct sample *sa
         is_right = found->rows == right->rows && found->blobs == right->blobs &&
                    found->plain_bytes == right->plain_bytes;
     if (!is_right)
-        fail_msg("%s, byte %zu altered by %02x: %s %s", subject->name, at, mask, errc_name(code), err.text);
+        fail_msg("%s, byte %zu altered by %02x: %s %s", subject->name, at, mask, errc_name(code),
+                 err.text);
 }
 
 static void test_every_byte_altered(void **state)
@@ -139,7 +146,8 @@ static void test_every_byte_altered(void **state)
         open_sample(&subjects[i], &sample);
         for (size_t at = 0; at < sample.length;
              at += at < sample.data_begin ? subjects[i].table_step : subjects[i].data_step)
-            check_altered(&subjects[i], &sample, at, masks[(at + i) % (sizeof masks / sizeof masks[0])]);
+            check_altered(&subjects[i], &sample, at,
+                          masks[(at + i) % (sizeof masks / sizeof masks[0])]);
         free(sample.bytes);
     }
 }
@@ -163,8 +171,8 @@ static void test_data_of_another_archive(void **state)
             enum errc code = read_whole_bytes(s.data, s.length, &whole, &err);
             bool has_data = table.right.blobs || data.right.blobs;
             if (has_data && !is_right_error(code, &err))
-                fail_msg("table of %s, data of %s: %s %s", subjects[i].name, subjects[k].name, errc_name(code),
-                         err.text);
+                fail_msg("table of %s, data of %s: %s %s", subjects[i].name, subjects[k].name,
+                         errc_name(code), err.text);
             free(table.bytes);
             free(data.bytes);
         }

@@ -27,14 +27,17 @@ static const struct row rows[] = {
      "INSERT INTO t VALUES ('a;\n''b;''');", NULL},
     {"a literal that ends with a backslash", true, "INSERT INTO t VALUES ('a\\');\n",
      "INSERT INTO t VALUES ('a\\');", NULL},
-    {"escapes", false, "INSERT INTO t VALUES ('a\\';b\\\\');\n", "INSERT INTO t VALUES ('a\\';b\\\\');", NULL},
+    {"escapes", false, "INSERT INTO t VALUES ('a\\';b\\\\');\n",
+     "INSERT INTO t VALUES ('a\\';b\\\\');", NULL},
     {"semicolon and quotes in names", true, "INSERT INTO s.\"a;'\"\"b\" (\"c;\") VALUES (1);",
      "INSERT INTO s.\"a;'\"\"b\" (\"c;\") VALUES (1);", NULL},
-    {"a backslash in a name is no escape", false, "INSERT INTO \"a\\\" VALUES (1);", "INSERT INTO \"a\\\" VALUES (1);",
-     NULL},
+    {"a backslash in a name is no escape", false, "INSERT INTO \"a\\\" VALUES (1);",
+     "INSERT INTO \"a\\\" VALUES (1);", NULL},
     {"bits, numbers, other options", true,
-     "INSERT INTO t (a) OVERRIDING SYSTEM VALUE VALUES (B'101', -1.5e-3, NULL, true)\n\tON CONFLICT DO NOTHING;",
-     "INSERT INTO t (a) OVERRIDING SYSTEM VALUE VALUES (B'101', -1.5e-3, NULL, true)\n\tON CONFLICT DO NOTHING;",
+     "INSERT INTO t (a) OVERRIDING SYSTEM VALUE VALUES (B'101', -1.5e-3, NULL, true)\n\tON "
+     "CONFLICT DO NOTHING;",
+     "INSERT INTO t (a) OVERRIDING SYSTEM VALUE VALUES (B'101', -1.5e-3, NULL, true)\n\tON "
+     "CONFLICT DO NOTHING;",
      NULL},
     {"dollars and dashes in a literal", true, "INSERT INTO t VALUES ('$$ -- /* \\');",
      "INSERT INTO t VALUES ('$$ -- /* \\');", NULL},
@@ -43,13 +46,15 @@ static const struct row rows[] = {
     {"cut inside a literal", true, "INSERT INTO t VALUES (1);\nINSERT INTO t VALUES ('a;", NULL,
      "end inside statement 2"},
     {"cut after an escape", false, "INSERT INTO t VALUES ('\\", NULL, "end inside statement 1"},
-    {"another statement", true, "INSERT INTO t VALUES (1);\nDROP TABLE t;", NULL, "statement 2 is no INSERT"},
+    {"another statement", true, "INSERT INTO t VALUES (1);\nDROP TABLE t;", NULL,
+     "statement 2 is no INSERT"},
     {"an empty statement", true, ";", NULL, "no INSERT"},
     {"in lower case", true, "insert into t values (1);", NULL, "no INSERT"},
     {"a comment", true, "-- x\nINSERT INTO t VALUES (1);", NULL, "statement 1"},
     {"a comment inside", true, "INSERT INTO t VALUES (1 -- ';\n);", NULL, "does not write"},
     {"a long comment", true, "INSERT INTO t VALUES (1 /* ' */);", NULL, "does not write"},
-    {"an escape string", true, "INSERT INTO t VALUES (E'\\'; DROP TABLE t; --');", NULL, "does not write"},
+    {"an escape string", true, "INSERT INTO t VALUES (E'\\'; DROP TABLE t; --');", NULL,
+     "does not write"},
     {"a unicode string", true, "INSERT INTO t VALUES (U&'x');", NULL, "does not write"},
     {"a unicode name", true, "INSERT INTO U&\"x\" VALUES (1);", NULL, "does not write"},
     {"a dollar quote", true, "INSERT INTO t VALUES ($$;$$);", NULL, "does not write"},
@@ -57,8 +62,8 @@ static const struct row rows[] = {
 };
 
 /* Feeds `input` in two pieces; joins what comes out. */
-static enum errc split(const struct row *row, const char *input, size_t length, size_t cut, struct str *joined,
-                       uint64_t *ret_count, struct error *err)
+static enum errc split(const struct row *row, const char *input, size_t length, size_t cut,
+                       struct str *joined, uint64_t *ret_count, struct error *err)
 {
     INSERT_SPLITTER_GUARD struct insert_splitter splitter;
     insert_splitter_init(&splitter, row->standard_strings);
@@ -70,7 +75,9 @@ static enum errc split(const struct row *row, const char *input, size_t length, 
         const char *statement;
         size_t statement_length;
         enum errc code;
-        while ((code = insert_splitter_next(&splitter, &statement, &statement_length, err)) == RR_OK && statement) {
+        while ((code = insert_splitter_next(&splitter, &statement, &statement_length, err)) ==
+                   RR_OK &&
+               statement) {
             assert_int_equal(strlen(statement), statement_length);
             str_append(joined, joined->length ? "|" : "");
             str_append(joined, statement);
@@ -112,7 +119,8 @@ static void test_a_zero_byte_is_refused(void **state)
         STR_GUARD struct str joined = STR_INIT(1000);
         struct error err = ERROR_INIT;
         uint64_t count;
-        assert_int_equal(split(&rows[0], input, sizeof input - 1, cut, &joined, &count, &err), ERR_ARCHIVE_CORRUPT);
+        assert_int_equal(split(&rows[0], input, sizeof input - 1, cut, &joined, &count, &err),
+                         ERR_ARCHIVE_CORRUPT);
     }
 }
 

@@ -9,7 +9,7 @@
 
 enum { BUILT_LIMIT = 64 * 1024 * 1024, ENTRIES = 3 };
 
-/* Blocks alone, with a table of contents made by hand: two tables, and large objects behind them. */
+/* Blocks alone, with a table of contents made by hand. */
 struct bench {
     struct str blocks;
     struct entry entries[ENTRIES];
@@ -136,7 +136,8 @@ static void test_a_bomb_comes_out_in_pieces(void **state)
     close_bench(&b);
 }
 
-/* What may be wrong at the end of a compressed stream, none of which pg_restore sees for every format. */
+/* What may be wrong at the end of a compressed stream, none of which pg_restore sees for every
+ * format. */
 static void test_ends_of_compressed_streams(void **state)
 {
     (void)state;
@@ -160,7 +161,8 @@ static void test_ends_of_compressed_streams(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (size_t chunk = 1; chunk <= 4096; chunk += 4095) {
             struct bench b = {.blocks = STR_INIT(BUILT_LIMIT)};
-            size_t length = cases[i].more < -100000 ? 0 : (size_t)((long)packed_length + cases[i].more);
+            size_t length =
+                cases[i].more < -100000 ? 0 : (size_t)((long)packed_length + cases[i].more);
             packed[packed_length - (size_t)cases[i].altered] ^= 1;
             add_table(&b, 0, packed, length, chunk);
             packed[packed_length - (size_t)cases[i].altered] ^= 1;
@@ -205,21 +207,25 @@ static void test_calls_out_of_order_are_told(void **state)
     error_clear(&err);
     assert_int_equal(data_next_blob(b.data, &oid, &is_end, &err), ERR_BUG);
     error_clear(&err);
-    assert_int_equal(data_begin_blobs(b.data, &b.entries[0], &err), ERR_BUG); /* of the other kind */
+    assert_int_equal(data_begin_blobs(b.data, &b.entries[0], &err),
+                     ERR_BUG); /* of the other kind */
     error_clear(&err);
     assert_int_equal(data_begin(b.data, &b.entries[1], &err), ERR_BUG);
     error_clear(&err);
-    b.entries[2] = (struct entry){.dump_id = 3, .kind = ENTRY_TABLE_DATA, .has_data = true, .offset_state = OFFSET_UNKNOWN};
+    b.entries[2] = (struct entry){
+        .dump_id = 3, .kind = ENTRY_TABLE_DATA, .has_data = true, .offset_state = OFFSET_UNKNOWN};
     assert_int_equal(data_begin(b.data, &b.entries[2], &err), ERR_BUG); /* nobody knows where */
     error_clear(&err);
     assert_int_equal(data_begin(b.data, &b.entries[0], &err), RR_OK);
     assert_int_equal(data_next_blob(b.data, &oid, &is_end, &err), ERR_BUG);
     error_clear(&err);
-    assert_int_equal(data_begin_blobs(b.data, &b.entries[1], &err), RR_OK); /* the table left unread */
+    assert_int_equal(data_begin_blobs(b.data, &b.entries[1], &err),
+                     RR_OK); /* the table left unread */
     assert_int_equal(data_next_blob(b.data, &oid, &is_end, &err), RR_OK);
     assert_int_equal(oid, 5);
     assert_false(is_end);
-    assert_int_equal(data_next_blob(b.data, &oid, &is_end, &err), ERR_BUG); /* the object left unread */
+    assert_int_equal(data_next_blob(b.data, &oid, &is_end, &err),
+                     ERR_BUG); /* the object left unread */
     close_bench(&b);
 }
 
@@ -257,7 +263,7 @@ static void test_large_objects_one_after_the_other(void **state)
     close_bench(&b);
 }
 
-/* Neighbours that fit into one read are fetched by one; a long block by reads of the largest size. */
+/* Neighbours that fit into one read take one; a long block takes reads of the largest size. */
 static void test_requests(void **state)
 {
     (void)state;

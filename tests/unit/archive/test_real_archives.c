@@ -16,7 +16,11 @@ struct archive {
     uint64_t rows, statements;
 };
 
-enum { ROWS = 400 + 100 + 3 + 0 + 1 + 3 + 1, BLOBS = 3, STATEMENTS_BY_TEN = 40 + 10 + 3 + 1 + 1 + 1 };
+enum {
+    ROWS = 400 + 100 + 3 + 0 + 1 + 3 + 1,
+    BLOBS = 3,
+    STATEMENTS_BY_TEN = 40 + 10 + 3 + 1 + 1 + 1
+};
 
 static const struct archive archives[] = {
     {"pg14-gzip-file", 14, 14, COMPRESSION_ZLIB, true, true, ROWS, 0},
@@ -61,7 +65,8 @@ static void compare(void *context, const char *name, const char *bytes, size_t l
         if (strcmp(e->name, name) != 0)
             continue;
         if (length > e->length - e->seen || memcmp(e->bytes + e->seen, bytes, length) != 0)
-            fail_msg("%s: the data differ from expected/%s behind byte %zu", name, e->file, e->seen);
+            fail_msg("%s: the data differ from expected/%s behind byte %zu", name, e->file,
+                     e->seen);
         e->seen += length;
     }
 }
@@ -80,8 +85,8 @@ static void test_tables_of_contents(void **state)
             fail_msg("%s: %s", a->name, err.text);
         if (toc_server_major(&toc) != a->server_major || toc.minor != a->minor ||
             toc.compression != a->compression || toc.has_offsets != a->has_offsets)
-            fail_msg("%s: server %d, version 1.%d, %s, offsets %d", a->name, toc_server_major(&toc), toc.minor,
-                     compression_name(toc.compression), toc.has_offsets);
+            fail_msg("%s: server %d, version 1.%d, %s, offsets %d", a->name, toc_server_major(&toc),
+                     toc.minor, compression_name(toc.compression), toc.has_offsets);
         assert_string_equal(toc.database_name, "source");
         assert_int_equal(toc_check_cycles(&toc, &err), RR_OK);
         for (size_t k = 0; k < toc.count; k++) {
@@ -123,7 +128,8 @@ static void test_fields_of_an_entry(void **state)
     assert_false(table->has_data);
     assert_int_equal(table->offset_state, OFFSET_NO_DATA);
     assert_true(data->has_data);
-    assert_string_equal(data->copy_statement, "COPY shop.customers (id, name, mood, note) FROM stdin;\n");
+    assert_string_equal(data->copy_statement,
+                        "COPY shop.customers (id, name, mood, note) FROM stdin;\n");
     assert_null(data->tablespace);
     assert_int_equal(data->dependency_count, 1);
     assert_int_equal(data->dependencies[0], table->dump_id);
@@ -161,11 +167,12 @@ static void test_data_are_what_the_server_copied(void **state)
             fail_msg("%s: %s", a->name, err.text);
         if (whole.found.rows != a->rows || whole.found.statements != a->statements ||
             whole.found.blobs != (a->has_data ? BLOBS : 0))
-            fail_msg("%s: %" PRIu64 " rows, %" PRIu64 " statements, %" PRIu64 " large objects", a->name,
-                     whole.found.rows, whole.found.statements, whole.found.blobs);
+            fail_msg("%s: %" PRIu64 " rows, %" PRIu64 " statements, %" PRIu64 " large objects",
+                     a->name, whole.found.rows, whole.found.statements, whole.found.blobs);
         for (struct expected *e = expected; e->name; e++) {
             if (a->rows && e->seen != e->length)
-                fail_msg("%s: %zu of %zu bytes of expected/%s", a->name, e->seen, e->length, e->file);
+                fail_msg("%s: %zu of %zu bytes of expected/%s", a->name, e->seen, e->length,
+                         e->file);
             free(e->bytes);
         }
         free(bytes);

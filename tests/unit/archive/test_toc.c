@@ -21,7 +21,8 @@ static const int64_t on_table[] = {2, 0}, on_missing[] = {2, 77, 0};
 
 static struct plan plan_right(void)
 {
-    struct plan plan = {.rows = {row_encoding(1), row_table(2, "t"), row_data(3, "t")}, .more_bytes = 100};
+    struct plan plan = {.rows = {row_encoding(1), row_table(2, "t"), row_data(3, "t")},
+                        .more_bytes = 100};
     plan.rows[2].dependencies = on_table;
     plan.recipe = recipe_of(NULL, ROWS);
     return plan;
@@ -45,10 +46,10 @@ struct bad {
     const char *text; /* part of the error's */
 };
 
-#define SPOIL(name, ...)                                                                                     \
-    static void name(struct plan *p)                                                                         \
-    {                                                                                                        \
-        __VA_ARGS__;                                                                                         \
+#define SPOIL(name, ...)                                                                           \
+    static void name(struct plan *p)                                                               \
+    {                                                                                              \
+        __VA_ARGS__;                                                                               \
     }
 
 SPOIL(magic, p->patch = "PGDMQ")
@@ -100,13 +101,15 @@ SPOIL(oid_empty, p->rows[1].oid = "")
 SPOIL(oid_null, p->rows[1].oid = NULL)
 SPOIL(oid_negative, p->rows[1].oid = "-1")
 SPOIL(oid_above, p->rows[1].oid = "4294967296")
-SPOIL(oid_long, p->rows[1].oid = "000000000000000000000000000000000000000000000000000000000000000000001")
+SPOIL(oid_long,
+      p->rows[1].oid = "000000000000000000000000000000000000000000000000000000000000000000001")
 SPOIL(table_oid_null, p->rows[1].table_oid = NULL)
 SPOIL(tag_null, p->rows[1].tag = NULL)
 SPOIL(desc_null, p->rows[1].desc = NULL)
 SPOIL(desc_unknown, p->rows[1].desc = "TABLE\nSPACE")
 SPOIL(desc_binary_upgrade, p->rows[1].desc = "pg_largeobject")
-SPOIL(desc_long, p->rows[1].desc = "TABLE DATA TABLE DATA TABLE DATA TABLE DATA TABLE DATA TABLE DATA TABLE DATA")
+SPOIL(desc_long, p->rows[1].desc =
+                     "TABLE DATA TABLE DATA TABLE DATA TABLE DATA TABLE DATA TABLE DATA TABLE DATA")
 SPOIL(with_oids, p->rows[1].with_oids = "true")
 SPOIL(with_oids_odd, p->rows[1].with_oids = "maybe")
 SPOIL(with_oids_null, p->rows[1].with_oids = NULL)
@@ -125,7 +128,8 @@ static const struct bad bad[] = {
     {"major 2", major_2, ERR_ARCHIVE_UNSUPPORTED, "version 2.14 made by pg_dump '12.5' is newer"},
     {"major 0", major_0, ERR_ARCHIVE_UNSUPPORTED, "older than 1.12"},
     {"minor 11", minor_11, ERR_ARCHIVE_UNSUPPORTED, "1.11 is older than 1.12"},
-    {"minor 17", minor_17, ERR_ARCHIVE_UNSUPPORTED, "1.17 made by pg_dump '12.5' is newer than 1.16"},
+    {"minor 17", minor_17, ERR_ARCHIVE_UNSUPPORTED,
+     "1.17 made by pg_dump '12.5' is newer than 1.16"},
     {"minor 255", minor_255, ERR_ARCHIVE_UNSUPPORTED, "newer"},
     {"int size 0", int_size_0, ERR_ARCHIVE_CORRUPT, "numbers of 0"},
     {"int size 8", int_size_8, ERR_ARCHIVE_CORRUPT, "numbers of 8"},
@@ -142,26 +146,32 @@ static const struct bad bad[] = {
     {"-1 entries", count_minus_1, ERR_ARCHIVE_CORRUPT, "number of entries is -1"},
     {"an entry more", count_4, ERR_ARCHIVE_CORRUPT, "entry 4 of 4"},
     {"2^31 - 1 entries", count_huge, ERR_ARCHIVE_CORRUPT, "number of entries is 2147483647"},
-    {"12 million entries", count_huge_in_a_huge_archive, ERR_ARCHIVE_CORRUPT, "entry 4 of 12000000"},
+    {"12 million entries", count_huge_in_a_huge_archive, ERR_ARCHIVE_CORRUPT,
+     "entry 4 of 12000000"},
     {"id 0", id_0, ERR_ARCHIVE_CORRUPT, "entry 2 of 3: byte "},
     {"id -1", id_minus_1, ERR_ARCHIVE_CORRUPT, "dump id is -1"},
     {"id 2^31", id_above, ERR_ARCHIVE_CORRUPT, "dump id is 2147483648"},
     {"id twice", id_twice, ERR_ARCHIVE_CORRUPT, "two entries have the dump id 3"},
     {"mark of data 2", had_dumper_2, ERR_ARCHIVE_CORRUPT, "mark of entries with data is 2"},
-    {"table data without data", had_dumper_lost, ERR_ARCHIVE_CORRUPT, "TABLE DATA entry without data"},
+    {"table data without data", had_dumper_lost, ERR_ARCHIVE_CORRUPT,
+     "TABLE DATA entry without data"},
     {"a table with data", had_dumper_of_a_table, ERR_ARCHIVE_CORRUPT, "TABLE entry with data"},
     {"data, but no offset", data_without_offset, ERR_ARCHIVE_CORRUPT, "offset contradicts"},
     {"an offset, but no data", offset_without_data, ERR_ARCHIVE_CORRUPT, "offset contradicts"},
     {"offset state 0", state_0, ERR_ARCHIVE_CORRUPT, "0 where the state of an offset"},
     {"offset state 4", state_4, ERR_ARCHIVE_CORRUPT, "4 where the state of an offset"},
     {"offset state 255", state_255, ERR_ARCHIVE_CORRUPT, "255 where the state of an offset"},
-    {"offset into the table of contents", offset_in_table, ERR_ARCHIVE_CORRUPT, "said to begin at byte 20"},
-    {"offset beyond the end", offset_behind_end, ERR_ARCHIVE_CORRUPT, "said to begin at byte 100000"},
-    {"offset 2^64 - 1", offset_huge, ERR_ARCHIVE_CORRUPT, "said to begin at byte 18446744073709551615"},
+    {"offset into the table of contents", offset_in_table, ERR_ARCHIVE_CORRUPT,
+     "are said to begin at byte 20"},
+    {"offset beyond the end", offset_behind_end, ERR_ARCHIVE_CORRUPT,
+     "are said to begin at byte 100000"},
+    {"offset 2^64 - 1", offset_huge, ERR_ARCHIVE_CORRUPT,
+     "are said to begin at byte 18446744073709551615"},
     {"section 0", section_0, ERR_ARCHIVE_CORRUPT, "section is 0"},
     {"section 5", section_5, ERR_ARCHIVE_CORRUPT, "section is 5"},
     {"section -1", section_minus_1, ERR_ARCHIVE_CORRUPT, "section is -1"},
-    {"data before the data section", data_in_pre_data, ERR_ARCHIVE_CORRUPT, "outside the data section"},
+    {"data before the data section", data_in_pre_data, ERR_ARCHIVE_CORRUPT,
+     "outside the data section"},
     {"oid with letters", oid_letters, ERR_ARCHIVE_CORRUPT, "oid is '12x'"},
     {"oid empty", oid_empty, ERR_ARCHIVE_CORRUPT, "oid is ''"},
     {"oid missing", oid_null, ERR_ARCHIVE_CORRUPT, "oid is (null)"},
@@ -171,8 +181,10 @@ static const struct bad bad[] = {
     {"catalog oid missing", table_oid_null, ERR_ARCHIVE_CORRUPT, "catalog oid is (null)"},
     {"name missing", tag_null, ERR_ARCHIVE_CORRUPT, "name of the entry is missing"},
     {"type missing", desc_null, ERR_ARCHIVE_UNSUPPORTED, "unknown type of entry ''"},
-    {"type unknown", desc_unknown, ERR_ARCHIVE_UNSUPPORTED, "unknown type of entry 'TABLE\\nSPACE'"},
-    {"binary upgrade", desc_binary_upgrade, ERR_ARCHIVE_UNSUPPORTED, "unknown type of entry 'pg_largeobject'"},
+    {"type unknown", desc_unknown, ERR_ARCHIVE_UNSUPPORTED,
+     "unknown type of entry 'TABLE\\nSPACE'"},
+    {"binary upgrade", desc_binary_upgrade, ERR_ARCHIVE_UNSUPPORTED,
+     "unknown type of entry 'pg_largeobject'"},
     {"type too long", desc_long, ERR_ARCHIVE_CORRUPT, "type of entry is"},
     {"with oids", with_oids, ERR_ARCHIVE_UNSUPPORTED, "WITH OIDS"},
     {"with oids maybe", with_oids_odd, ERR_ARCHIVE_CORRUPT, "neither true nor false"},
@@ -281,7 +293,8 @@ static void test_a_zero_byte_in_a_name_is_refused(void **state)
         ARENA_GUARD struct arena arena = {0};
         struct toc toc;
         struct error err = ERROR_INIT;
-        assert_int_equal(toc_parse(s.data, s.length, s.length, &arena, &toc, &err), ERR_ARCHIVE_CORRUPT);
+        assert_int_equal(toc_parse(s.data, s.length, s.length, &arena, &toc, &err),
+                         ERR_ARCHIVE_CORRUPT);
         assert_non_null(strstr(err.text, "zero byte"));
         name[i] = kept;
     }
@@ -291,7 +304,8 @@ static void test_a_zero_byte_in_a_name_is_refused(void **state)
 static void test_lengths_of_texts(void **state)
 {
     (void)state;
-    static const int64_t lengths[] = {-2, -2147483647, 1 << 20, INT32_MAX, UINT32_MAX, (1 << 30) - 1};
+    static const int64_t lengths[] = {-2,        -2147483647, 1 << 20,
+                                      INT32_MAX, UINT32_MAX,  (1 << 30) - 1};
     STR_GUARD struct str s = STR_INIT(BUILT_LIMIT);
     struct row row = row_table(1, "name");
     struct recipe recipe = recipe_of(&row, 1);
@@ -305,7 +319,8 @@ static void test_lengths_of_texts(void **state)
         ARENA_GUARD struct arena arena = {0};
         struct toc toc;
         struct error err = ERROR_INIT;
-        assert_int_equal(toc_parse(s.data, s.length, s.length, &arena, &toc, &err), ERR_ARCHIVE_CORRUPT);
+        assert_int_equal(toc_parse(s.data, s.length, s.length, &arena, &toc, &err),
+                         ERR_ARCHIVE_CORRUPT);
         assert_true(arena.used_bytes < 100000);
     }
 }
@@ -334,7 +349,8 @@ static void test_a_million_dependencies(void **state)
     free(ids);
 }
 
-/* `count` tables, each depending on the one before it, the first on number `closes_at` (0: on none). */
+/* `count` tables, each depending on the one before it, the first on number `closes_at` (0: on
+ * none). */
 static enum errc check_chain(size_t count, int64_t closes_at, struct error *err)
 {
     struct row *rows = mem_alloc(count * sizeof rows[0]);
@@ -386,7 +402,8 @@ static void test_cycles(void **state)
 static void test_ids_may_be_any_positive_number(void **state)
 {
     (void)state;
-    struct row rows[] = {row_table(INT32_MAX, "a"), row_table(1, "b"), row_table(INT32_MAX - 1, "c")};
+    struct row rows[] = {row_table(INT32_MAX, "a"), row_table(1, "b"),
+                         row_table(INT32_MAX - 1, "c")};
     STR_GUARD struct str s = STR_INIT(BUILT_LIMIT);
     struct recipe recipe = recipe_of(rows, 3);
     put_header(&s, &recipe);
@@ -453,7 +470,8 @@ static void test_bytes_that_are_no_archive(void **state)
         struct toc toc;
         struct error err = ERROR_INIT;
         size_t length = strlen(cases[i].bytes);
-        assert_int_equal(toc_parse(cases[i].bytes, length, length, &arena, &toc, &err), ERR_ARCHIVE_CORRUPT);
+        assert_int_equal(toc_parse(cases[i].bytes, length, length, &arena, &toc, &err),
+                         ERR_ARCHIVE_CORRUPT);
         if (!strstr(err.text, cases[i].text) || !strstr(err.hint, cases[i].hint))
             fail_msg("%s (%s)", err.text, err.hint);
     }
@@ -465,8 +483,14 @@ static void test_server_versions(void **state)
     static const struct {
         const char *text;
         int major;
-    } cases[] = {{"17.11 (Debian 17.11-0+deb13u1)", 17}, {"9.6.24", 9}, {"18beta1", 18}, {"", 0}, {NULL, 0},
-                 {"x", 0}, {"-5", 0}, {"99999999999999999999", 0}};
+    } cases[] = {{"17.11 (Debian 17.11-0+deb13u1)", 17},
+                 {"9.6.24", 9},
+                 {"18beta1", 18},
+                 {"", 0},
+                 {NULL, 0},
+                 {"x", 0},
+                 {"-5", 0},
+                 {"99999999999999999999", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct toc toc = {.server_version = cases[i].text};
         assert_int_equal(toc_server_major(&toc), cases[i].major);
