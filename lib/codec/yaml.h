@@ -25,8 +25,7 @@ struct yaml_node {
     /* YAML_SCALAR */
     const char *text;
     size_t length;
-    bool
-        is_plain; /* no quotes, no block: `4` may mean a number, `true` a Boolean, `null` nothing */
+    bool is_plain; /* no quotes, no block: may mean a number, a Boolean or nothing */
     /* YAML_SEQUENCE, YAML_MAPPING: `count` items; keys only for a mapping, in source order */
     struct yaml_node *const *items;
     struct yaml_node *const *keys;
