@@ -325,6 +325,27 @@ static void test_lengths_of_texts(void **state)
     }
 }
 
+/* A text that would fit into the archive, but not into the largest table of contents. */
+static void test_a_table_of_contents_without_end(void **state)
+{
+    (void)state;
+    STR_GUARD struct str s = STR_INIT(BUILT_LIMIT);
+    struct row row = row_table(1, "name");
+    struct recipe recipe = recipe_of(&row, 1);
+    put_header(&s, &recipe);
+    put_table(&s, &recipe);
+    STR_GUARD struct str number = STR_INIT(16);
+    put_int(&number, (1 << 30) - 1);
+    memcpy((char *)memmem(s.data, s.length, "name", 4) - 5, number.data, 5);
+    ARENA_GUARD struct arena arena = {0};
+    struct toc toc;
+    struct error err = ERROR_INIT;
+    assert_int_equal(toc_parse(s.data, s.length, (uint64_t)1 << 40, &arena, &toc, &err),
+                     ERR_TOO_LARGE);
+    assert_non_null(strstr(err.text, "longer than 1024 MiB"));
+    assert_true(arena.used_bytes < 100000);
+}
+
 static void test_a_million_dependencies(void **state)
 {
     (void)state;
@@ -506,6 +527,7 @@ int main(void)
         cmocka_unit_test(test_offsets_are_little_endian),
         cmocka_unit_test(test_a_zero_byte_in_a_name_is_refused),
         cmocka_unit_test(test_lengths_of_texts),
+        cmocka_unit_test(test_a_table_of_contents_without_end),
         cmocka_unit_test(test_a_million_dependencies),
         cmocka_unit_test(test_cycles),
         cmocka_unit_test(test_ids_may_be_any_positive_number),
