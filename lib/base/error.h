@@ -9,7 +9,7 @@
  * and aborts.
  *
  * Text: lower case, no full stop, values in single quotes, what to do in the hint. A message never
- * holds a secret; names that come from outside are escaped with error_quote() or str_append_quoted().
+ * holds a secret; names that come from outside are escaped with str_append_quoted().
  *
  *     struct error err = ERROR_INIT;
  *     if (thing_open(path, &thing, &err))

@@ -44,8 +44,10 @@ static void record_attempt_end(struct run *run, const struct error *cause, int e
     }
     journal_set(j, J_FAILURE, errc_reason(cause->code));
     journal_setf(j, J_FAILURE_EXIT, "%d", exit_code);
-    journal_set(j, J_FAILURE_FINAL, errc_is_transient(cause->code) ? "" : "true");
-    if (errc_is_transient(cause->code))
+    /* A lock that was lost says nothing about the backup: the next run may well succeed. */
+    bool may_pass = errc_is_transient(cause->code) || cause->code == ERR_FENCE_LOST;
+    journal_set(j, J_FAILURE_FINAL, may_pass ? "" : "true");
+    if (may_pass)
         journal_set(j, J_NOT_BEFORE, run_now(run, decide_pause_s(journal_count(j, J_ATTEMPTS))));
 }
 

@@ -195,6 +195,7 @@ enum errc run_open(struct run *run, struct error *err)
     bool did;
     if ((code = run_connect(run, err)) || (code = run_recover(run, &did, err)))
         return code;
+    log_set_phase("Decide");
     return did ? run_read_state(run, err) : RR_OK;
 }
 
@@ -284,7 +285,8 @@ static enum errc restore(struct run *run, struct error *err)
     STR_GUARD struct str message = STR_INIT(ERROR_TEXT_SIZE);
     str_printf(&message, "database '%s' is as it was at %s", run->spec.database, run->view.desired);
     if (journal_get(&run->journal, J_PREVIOUS)[0])
-        str_printf(&message, "; the replaced one is kept as '%s'", journal_get(&run->journal, J_PREVIOUS));
+        str_printf(&message, "; the replaced one is kept as '%s': undo with `restore-reconciler rollback`",
+                   journal_get(&run->journal, J_PREVIOUS));
     conclude(run, OUTCOME_SUCCEEDED, errc_reason(RR_OK), str_text(&message));
     return run_finish(run, OUTCOME_SUCCEEDED, run->outcome.reason, run->outcome.message, err);
 }
