@@ -86,30 +86,57 @@ static enum errc copy_rows(struct session *session, struct table_load *table, st
     return RR_OK;
 }
 
+/* Statements on their way to the server together, since each string costs a round trip. */
+static enum errc send_inserts(struct session *session, struct str *batch, struct error *err)
+{
+    if (batch->length == 0)
+        return RR_OK;
+    if (str_check(batch, "INSERT statements", err) ||
+        conn_exec(session->conn, str_text(batch), err))
+        return err->code;
+    str_clear(batch);
+    return RR_OK;
+}
+
+/* Takes the complete statements out of the splitter. */
+static enum errc take_inserts(struct session *session, struct insert_splitter *splitter,
+                              struct str *batch, struct error *err)
+{
+    for (;;) {
+        const char *statement;
+        size_t length;
+        if (insert_splitter_next(splitter, &statement, &length, err))
+            return err->code;
+        if (statement == NULL)
+            return RR_OK;
+        bool is_full = batch->length + length > LIMIT_COPY_PIECE_BYTES;
+        if (is_full && send_inserts(session, batch, err))
+            return err->code;
+        str_append_bytes(batch, statement, length);
+        str_append_char(batch, '\n');
+    }
+}
+
 static enum errc run_inserts(struct session *session, struct table_load *table, struct error *err)
 {
     INSERT_SPLITTER_GUARD struct insert_splitter splitter;
+    STR_GUARD struct str batch = STR_INIT(LIMIT_STATEMENT_BYTES);
     insert_splitter_init(&splitter, session->load->settings.has_standard_strings);
     if (data_begin(table->data, table->entry, err))
         return err->code;
     for (;;) {
-        const char *bytes, *statement;
-        size_t length, statement_length;
+        const char *bytes;
+        size_t length;
         if (data_pull(table->data, &bytes, &length, err))
             return err->code;
         if (length == 0)
-            return insert_splitter_finish(&splitter, err);
+            break;
         insert_splitter_feed(&splitter, bytes, length);
-        for (;;) {
-            if (insert_splitter_next(&splitter, &statement, &statement_length, err))
-                return err->code;
-            if (statement == NULL)
-                break;
-            if (conn_exec(session->conn, statement, err))
-                return err->code;
-        }
+        if (take_inserts(session, &splitter, &batch, err))
+            return err->code;
         report(session, table, false);
     }
+    return insert_splitter_finish(&splitter, err) ? err->code : send_inserts(session, &batch, err);
 }
 
 static enum errc load_in_transaction(struct session *session, void *context, struct error *err)
