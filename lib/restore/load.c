@@ -9,6 +9,8 @@
  */
 #include "lib/restore/load.h"
 
+#include <stdlib.h>
+
 #include "lib/archive/reader.h"
 #include "lib/base/cancel.h"
 #include "lib/base/clock.h"
@@ -298,6 +300,17 @@ static enum errc log_rights(struct run *run, struct error *err)
     return RR_OK;
 }
 
+/* Up to 14 everybody may create in schema public, and pg_dump says nothing of what is the default.
+ */
+static void note_public_schema(const struct run *run)
+{
+    long dumped_by = run->toc->dump_version == NULL ? 0 : strtol(run->toc->dump_version, NULL, 10);
+    if (dumped_by > 0 && dumped_by < 15 && conn_server_version(run->session->conn) >= 150000)
+        log_warn("since PostgreSQL 15 only its owner may create objects in schema public; grant "
+                 "CREATE on it "
+                 "to those who need it");
+}
+
 /* Constraints that the source had never checked are not checked here either. The catalog counts
  * those of partitions and children as well, which the archive does not name; it is believed as far
  * as the archive explains the ones that stand for themselves. */
@@ -376,6 +389,7 @@ static enum errc prepare(struct run *run, struct load_result *result, struct err
         check_copy_statements(run->toc, err) || locate(run, &result->bytes_read, err) ||
         session_open(&run->load, none, &run->session, err) || log_rights(run, err))
         return err->code;
+    note_public_schema(run);
     plan(run);
     return RR_OK;
 }

@@ -48,8 +48,7 @@ static void grow(struct need_list *list)
         *find_slot(list, list->items[i].name) = (uint32_t)i + 1;
 }
 
-static void add_need(struct need_list *list, const char *name, const struct entry *entry,
-                     bool is_owner)
+static void add_need(struct need_list *list, const char *name, const struct entry *entry)
 {
     if (name == NULL || *name == '\0')
         return;
@@ -60,9 +59,7 @@ static void add_need(struct need_list *list, const char *name, const struct entr
         list->items[list->count++] = (struct need){.name = name, .first = entry};
         *slot = (uint32_t)list->count;
     }
-    struct need *need = &list->items[*slot - 1];
-    need->count++;
-    need->is_owner |= is_owner;
+    list->items[*slot - 1].count++;
 }
 
 static void add_power(struct needs *needs, enum power power, const struct entry *entry)
@@ -119,7 +116,7 @@ static void take_role(struct reading *reading, bool is_owner)
 {
     const char *name = token_to_name(reading->arena, &reading->token);
     if (name != NULL && !is_no_role(&reading->token, name))
-        add_need(&reading->needs->roles, name, reading->entry, is_owner);
+        add_need(is_owner ? &reading->needs->owners : &reading->needs->roles, name, reading->entry);
 }
 
 /* name [, name ...] follows; the token behind it is left at hand. */
@@ -280,7 +277,7 @@ static void collect_names(struct needs *needs, const struct entry *entry, struct
         break;
     case ENTRY_EXTENSION:
         needs->brings_access_methods |= !text_equal(entry->tag, "plpgsql");
-        add_need(&needs->extensions, entry->tag, entry, false);
+        add_need(&needs->extensions, entry->tag, entry);
         break;
     default:
         break;
@@ -305,6 +302,7 @@ void needs_collect(struct needs *needs, const struct toc *toc,
 {
     const struct order_options order_options = {.no_privileges = options->no_privileges};
     *needs = (struct needs){.roles.arena = arena,
+                            .owners.arena = arena,
                             .tablespaces.arena = arena,
                             .extensions.arena = arena,
                             .access_methods.arena = arena};
@@ -314,9 +312,9 @@ void needs_collect(struct needs *needs, const struct toc *toc,
             continue;
         struct reading reading = read_definition(needs, entry, settings, arena);
         if (entry_has_owner(entry) && !options->no_owner)
-            add_need(&needs->roles, entry->owner, entry, true);
-        add_need(&needs->tablespaces, entry->tablespace, entry, false);
-        add_need(&needs->access_methods, entry->table_access_method, entry, false);
+            add_need(&needs->owners, entry->owner, entry);
+        add_need(&needs->tablespaces, entry->tablespace, entry);
+        add_need(&needs->access_methods, entry->table_access_method, entry);
         collect_superuser_entry(needs, entry, &reading);
         collect_names(needs, entry, &reading);
         collect_oids(needs, entry);

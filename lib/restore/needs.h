@@ -56,7 +56,10 @@ struct need_list {
 };
 
 struct needs {
-    struct need_list roles, tablespaces, extensions, access_methods;
+    struct need_list roles; /* named by texts; whether or not they own something too */
+    struct need_list
+        owners; /* of objects, or of default privileges: whom we must be able to act for */
+    struct need_list tablespaces, extensions, access_methods;
     struct need powers[POWER_COUNT]; /* name unused; count 0: not needed */
     const struct entry *with_oids;   /* a table dumped WITH OIDS, NULL if there is none */
     bool brings_access_methods;      /* by itself or by an extension: those cannot be looked up */

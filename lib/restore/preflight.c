@@ -119,19 +119,32 @@ static enum errc each_bad(struct check *check, const struct need_list *list, con
 
 /* Missing things. */
 
-static void report_role(struct check *check, const struct need *need)
+static void report_role(struct check *check, const struct need *need, const char *why)
 {
     if (text_has_prefix(need->name, "pg_"))
         add(check,
-            "role %s, which is built into newer servers, does not exist here, but %s %s it: "
-            "restore "
-            "into a server of at least the archive's version",
-            quoted(check, need->name), users_of(check, need), need->is_owner ? "need" : "name");
+            "role %s, which is built into newer servers, does not exist here, but %s %s: restore "
+            "into a "
+            "newer server",
+            quoted(check, need->name), why, users_of(check, need));
     else
-        add(check, "role %s does not exist, but %s %s it: run CREATE ROLE %s;",
-            quoted(check, need->name), users_of(check, need),
-            need->is_owner ? "would belong to" : "would name",
+        add(check, "role %s does not exist, but %s %s: run CREATE ROLE %s;",
+            quoted(check, need->name), why, users_of(check, need),
             sql_identifier(&check->arena, need->name));
+}
+
+static void report_owner(struct check *check, const struct need *need)
+{
+    report_role(check, need, "would own");
+}
+
+/* A role that owns something too has been reported for that. */
+static void report_named_role(struct check *check, const struct need *need)
+{
+    for (size_t i = 0; i < check->needs.owners.count; i++)
+        if (strcmp(check->needs.owners.items[i].name, need->name) == 0)
+            return;
+    report_role(check, need, "is named by");
 }
 
 static void report_tablespace(struct check *check, const struct need *need)
@@ -167,8 +180,9 @@ static void report_access_method(struct check *check, const struct need *need)
 static enum errc check_missing(struct check *check, struct error *err)
 {
     struct needs *needs = &check->needs;
-    if (each_bad(check, &needs->roles, MISSING_FROM("pg_catalog.pg_roles", "rolname"), report_role,
-                 err) ||
+    static const char roles_sql[] = MISSING_FROM("pg_catalog.pg_roles", "rolname");
+    if (each_bad(check, &needs->owners, roles_sql, report_owner, err) ||
+        each_bad(check, &needs->roles, roles_sql, report_named_role, err) ||
         each_bad(check, &needs->tablespaces, MISSING_FROM("pg_catalog.pg_tablespace", "spcname"),
                  report_tablespace, err) ||
         each_bad(check, &needs->extensions,
@@ -184,10 +198,19 @@ static enum errc check_missing(struct check *check, struct error *err)
 
 static void report_membership(struct check *check, const struct need *need)
 {
-    add(check,
-        "role %s may not give objects to role %s, but %s would belong to it: run GRANT %s TO %s;",
+    add(check, "role %s is no member of role %s, which is to own %s: run GRANT %s TO %s;",
         quoted(check, check->role), quoted(check, need->name), users_of(check, need),
         sql_identifier(&check->arena, need->name), sql_identifier(&check->arena, check->role));
+}
+
+static void report_superuser_owner(struct check *check, const struct need *need)
+{
+    add(check,
+        "only a superuser may give anything to role %s, which is one and is to own %s, and role %s "
+        "is none: run "
+        "ALTER ROLE %s SUPERUSER; or restore as a superuser",
+        quoted(check, need->name), users_of(check, need), quoted(check, check->role),
+        sql_identifier(&check->arena, check->role));
 }
 
 static void report_tablespace_right(struct check *check, const struct need *need)
@@ -211,12 +234,13 @@ static void report_extension_right(struct check *check, const struct need *need)
 }
 
 /* Membership in pg_database_owner depends on the database that one is connected to. */
-static const char membership_sql[] =
-    "SELECT i FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS u(n, i) "
-    "JOIN pg_catalog.pg_roles r ON r.rolname = n "
-    "WHERE n <> 'pg_database_owner' AND NOT pg_catalog.pg_has_role($2::name, r.oid, "
-    "CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 160000 THEN 'SET' "
-    "ELSE 'MEMBER' END) ORDER BY i";
+#define NO_MEMBER(superuser)                                                                       \
+    "SELECT i FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS u(n, i) "                      \
+    "JOIN pg_catalog.pg_roles r ON r.rolname = n "                                                 \
+    "WHERE n <> 'pg_database_owner' AND r.rolsuper = " superuser                                   \
+    " AND NOT pg_catalog.pg_has_role($2::name, r.oid, "                                            \
+    "CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 160000 THEN 'SET' "        \
+    "ELSE 'MEMBER' END) ORDER BY i"
 static const char tablespace_right_sql[] =
     "SELECT i FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS u(n, i) "
     "JOIN pg_catalog.pg_tablespace t ON t.spcname = n "
@@ -227,17 +251,6 @@ static const char extension_right_sql[] =
     "JOIN pg_catalog.pg_available_extension_versions v ON v.name = n AND v.version = "
     "e.default_version "
     "WHERE v.superuser AND NOT v.trusted AND n <> 'plpgsql' AND $2::text IS NOT NULL ORDER BY i";
-
-static struct need_list owners_of(struct check *check)
-{
-    const struct need_list *roles = &check->needs.roles;
-    struct need_list owners = {.items =
-                                   arena_array(&check->arena, roles->count, sizeof(struct need))};
-    for (size_t i = 0; i < roles->count; i++)
-        if (roles->items[i].is_owner)
-            owners.items[owners.count++] = roles->items[i];
-    return owners;
-}
 
 static void check_powers(struct check *check)
 {
@@ -257,8 +270,8 @@ static enum errc check_rights(struct check *check, struct error *err)
 {
     if (check->is_superuser)
         return RR_OK;
-    struct need_list owners = owners_of(check);
-    if (each_bad(check, &owners, membership_sql, report_membership, err) ||
+    if (each_bad(check, &check->needs.owners, NO_MEMBER("false"), report_membership, err) ||
+        each_bad(check, &check->needs.owners, NO_MEMBER("true"), report_superuser_owner, err) ||
         each_bad(check, &check->needs.tablespaces, tablespace_right_sql, report_tablespace_right,
                  err))
         return err->code;
