@@ -78,8 +78,9 @@ static enum errc prepare_session(struct conn *conn, bool is_for_user_sql, struct
     if (version >= 170000)
         str_append(&sql, "; SET transaction_timeout = 0");
     if (!is_for_user_sql)
-        str_append(&sql, "; SET search_path = pg_catalog; SET datestyle = iso; "
-                         "SET intervalstyle = postgres");
+        str_append(&sql, "; SET search_path = pg_catalog; SET datestyle = iso; SET intervalstyle = postgres; "
+                         "SET default_transaction_isolation = 'read committed'; "
+                         "SET default_transaction_deferrable = off");
     return conn_exec(conn, str_text(&sql), err);
 }
 

@@ -61,11 +61,39 @@ static enum errc open_session(const struct control_options *options, const char 
     return RR_OK;
 }
 
-enum errc control_helper_open(const struct control *control, struct conn **ret_conn, struct error *err)
+enum errc control_second_open(const struct control *control, struct conn **ret_conn, struct error *err)
 {
     struct control_options options = control->options;
     options.cancel = NULL;
     return open_session(&options, control->application_name, ret_conn, err);
+}
+
+static enum errc ask_server(struct conn *conn, struct arena *arena, const char **ret_server, struct error *err)
+{
+    struct rows rows;
+    enum errc rc = conn_query(conn, arena,
+                              "SELECT system_identifier || ' ' || pg_postmaster_start_time() FROM pg_control_system()",
+                              NULL, 0, &rows, err);
+    if (!rc)
+        *ret_server = rows_get(&rows, 0, 0);
+    return rc;
+}
+
+enum errc control_helper_open(struct control *control, struct conn **ret_conn, struct error *err)
+{
+    ARENA_GUARD struct arena arena = {0};
+    CONN_GUARD struct conn *helper = NULL;
+    const char *ours = NULL, *its = NULL;
+    enum errc rc = control_second_open(control, &helper, err);
+    if (rc || (rc = ask_server(helper, &arena, &its, err)) || (rc = ask_server(control->conn, &arena, &ours, err)))
+        return rc;
+    if (strcmp(ours, its) != 0) {
+        error_set(err, ERR_DATABASE_CHANGED, "a second connection has reached another server than the first");
+        return error_hint(err, "was there a failover? PGHOST must lead to one server at a time");
+    }
+    *ret_conn = helper;
+    helper = NULL;
+    return RR_OK;
 }
 
 /* *ret_conn stays NULL when there is no control database and none may be made. */

@@ -44,9 +44,12 @@ struct control {
     bool is_stopping;
 };
 
-/* A further session to the control database, prepared like the first, for killers and for statements that
- * last. The cancel flag does not matter to it. */
-enum errc control_helper_open(const struct control *control, struct conn **ret_conn, struct error *err)
+/* A further session to the control database, prepared like the first. The cancel flag does not matter to it. */
+enum errc control_second_open(const struct control *control, struct conn **ret_conn, struct error *err)
+    RR_MUST_CHECK;
+/* The same, for killers and for statements that last: certainly to the same server as the control session, which
+ * the caller has taken. ERR_DATABASE_CHANGED when several hosts or a moved address lead elsewhere. */
+enum errc control_helper_open(struct control *control, struct conn **ret_conn, struct error *err)
     RR_MUST_CHECK;
 /* conn_query() on the control session, for one statement. ERR_SQL becomes ERR_CONTROL_DATABASE. */
 enum errc control_query(struct control *control, struct arena *arena, const char *sql,

@@ -14,7 +14,7 @@
 #define SCHEMA_VERSION "1"
 
 static const char create_tables[] =
-    "BEGIN; "
+    "BEGIN; SET LOCAL default_tablespace = ''; SET LOCAL default_table_access_method = heap; "
     "SELECT pg_catalog.pg_advisory_xact_lock(29299, 0); "
     "CREATE SCHEMA IF NOT EXISTS restore_reconciler; "
     "CREATE TABLE IF NOT EXISTS restore_reconciler.schema_version (version int NOT NULL); "

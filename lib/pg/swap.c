@@ -25,7 +25,7 @@ enum {
     KILLER_LIMIT_MS = 5000,
     /* The statements bound themselves (lock and statement timeout); the COMMIT may wait for a synchronous standby
      * for ever. After this it is asked to stop waiting, and then counts, with a warning. */
-    MESSAGE_LIMIT_MS = 60 * 1000,
+    MESSAGE_LIMIT_MS = 45 * 1000,
 };
 
 /* What one swap needs on its way. */
@@ -400,7 +400,7 @@ enum errc database_look(struct control *control, const char *run_id, uint32_t ex
     ARENA_GUARD struct arena arena = {0};
     CONN_GUARD struct conn *conn = NULL;
     struct rows rows;
-    enum errc rc = control_helper_open(control, &conn, err);
+    enum errc rc = control_second_open(control, &conn, err);
     if (rc)
         return rc;
     const char *params[] = {control->options.target, run_id, control_int(&arena, expected_oid)};
