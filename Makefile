@@ -14,13 +14,21 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -
             -Wcast-qual -Wwrite-strings -Wvla -Wundef $(if $(CI),-Werror)
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
 RR_CFLAGS = -std=gnu2x -I. -pthread -D_GNU_SOURCE -fstack-protector-strong $(WARNINGS) $(CFLAGS) \
-            -DRR_VERSION='"$(VERSION)"' -DRR_COMMIT='"$(COMMIT)"'
+            -DRR_VERSION='"$(VERSION)"'
 LIBS := -lpq -lcurl -lssl -lcrypto -lcjson -lyaml -lexpat -lzstd -llz4 -lz -lm
 
 SOURCES := $(sort $(wildcard lib/*/*.c))
 OBJECTS := $(SOURCES:%.c=build/obj/%.o)
 UNIT_TESTS := $(patsubst tests/unit/%.c,build/unit/%,$(sort $(wildcard tests/unit/*/test_*.c)))
+
+# libFuzzer on every parser of foreign bytes. Longer: make fuzz FUZZ_SECONDS=3600
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_FLAGS := -std=gnu2x -I. -pthread -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
+              -fno-sanitize-recover=undefined -DRR_VERSION='"fuzz"' -DRR_COMMIT='"fuzz"'
+comma := ,
 
 ##@ Build
 
@@ -38,10 +46,14 @@ build/obj/%.o: %.c build/obj/.flags
 	@mkdir -p $(@D)
 	$(CC) $(RR_CFLAGS) -MMD -MP -c $< -o $@
 
-# Objects are made again when the flags change, and only then.
+# Objects are made again when the flags change, and only then; one file names the commit.
 .PHONY: force
 build/obj/.flags: force
 	@mkdir -p $(@D); echo '$(CC) $(RR_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(RR_CFLAGS)' > $@
+build/obj/.commit: force
+	@mkdir -p $(@D); echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+build/obj/lib/cli/cmd_version.o build/static/obj/lib/cli/cmd_version.o: build/obj/.commit
+build/obj/lib/cli/cmd_version.o build/static/obj/lib/cli/cmd_version.o: RR_CFLAGS += -DRR_COMMIT='"$(COMMIT)"'
 
 STATIC = $(shell scripts/static-libraries prefix)
 STATIC_OBJECTS := $(SOURCES:%.c=build/static/obj/%.o) build/static/obj/restore-reconciler.o
@@ -75,8 +87,9 @@ install: static ## the static program into $(DESTDIR)$(PREFIX)/bin
 
 .PHONY: test
 test: deps ## everything that CI runs; installs what it needs
-	@$(MAKE) --no-print-directory layers docs-check unit static
-	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) layers docs-check static build-tests
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory fuzz-short
 	@$(MAKE) --no-print-directory e2e
 
 .PHONY: deps
@@ -86,6 +99,9 @@ deps:
 build/unit/%: tests/unit/%.c build/librr.a
 	@mkdir -p $(@D)
 	$(CC) $(RR_CFLAGS) -MMD -MP -MF $@.d -o $@ $< build/librr.a -lcmocka $(LIBS)
+
+.PHONY: build-tests
+build-tests: $(UNIT_TESTS) $(FUZZ_TARGETS)
 
 .PHONY: unit
 unit: $(UNIT_TESTS) ## unit tests (cmocka)
@@ -105,17 +121,10 @@ torture: static ## kill the program at every point of a run; later runs must fin
 	scripts/test-parts
 	TORTURE=full tests/e2e/run test_kill.py
 
-# libFuzzer on every parser of foreign bytes. Longer: make fuzz FUZZ_SECONDS=3600
-FUZZ_SECONDS ?= 60
-FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_FLAGS := -std=gnu2x -I. -pthread -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
-              -fno-sanitize-recover=undefined -DRR_VERSION='"fuzz"' -DRR_COMMIT='"fuzz"'
-
 build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	clang $(subst fuzzer$(comma),fuzzer-no-link$(comma),$(FUZZ_FLAGS)) -MMD -MP -c $< -o $@
 
-comma := ,
 build/fuzz/librr.a: $(SOURCES:%.c=build/fuzz/obj/%.o)
 	@rm -f $@
 	ar rcs $@ $^
@@ -126,6 +135,13 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/librr.a
 .PHONY: fuzz
 fuzz: $(FUZZ_TARGETS) ## libFuzzer targets, FUZZ_SECONDS each
 	scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# In CI: a minute for the configuration, times and the table of contents, a quarter for the rest.
+FUZZ_MINUTE := $(addprefix build/fuzz/fuzz_,spec rfc3339 toc)
+.PHONY: fuzz-short
+fuzz-short: $(FUZZ_TARGETS)
+	scripts/fuzz 60 $(FUZZ_MINUTE)
+	scripts/fuzz 15 $(filter-out $(FUZZ_MINUTE),$(FUZZ_TARGETS))
 
 .PHONY: lint
 lint: ## clang-tidy, cppcheck, shellcheck and our own greps
