@@ -96,18 +96,21 @@ enum errc control_helper_open(struct control *control, struct conn **ret_conn, s
     return RR_OK;
 }
 
-/* *ret_conn stays NULL when there is no control database and none may be made. */
-static enum errc open_or_create(const struct control_options *options, const char *application_name,
-                                struct conn **ret_conn, struct error *err)
+/* When there is no control database and none may be made, the session is one to a maintenance database, from where the
+ * rest of the server can be looked at. */
+static enum errc open_or_create(struct control *control, struct error *err)
 {
-    enum errc rc = open_session(options, application_name, ret_conn, err);
+    struct control_options *options = &control->options;
+    enum errc rc = open_session(options, control->application_name, &control->conn, err);
     if (rc != ERR_SQL || strcmp(err->sqlstate, "3D000") != 0)
         return rc;
     error_clear(err);
-    if (!options->may_create)
-        return RR_OK;
-    rc = control_create_database(options, application_name, err);
-    return rc ? rc : open_session(options, application_name, ret_conn, err);
+    if (options->may_create) {
+        rc = control_create_database(options, control->application_name, err);
+        return rc ? rc : open_session(options, control->application_name, &control->conn, err);
+    }
+    rc = control_maintenance_open(options, control->application_name, &control->conn, &options->control_database, err);
+    return rc ? rc : control_refuse_pooler(control->conn, err);
 }
 
 static struct control *new_control(const struct control_options *options)
@@ -150,16 +153,19 @@ enum errc control_open(const struct control_options *options, struct control **r
                        struct error *err)
 {
     __attribute__((cleanup(control_guard))) struct control *control = new_control(options);
-    bool is_there = false;
-    enum errc rc = open_or_create(&control->options, control->application_name, &control->conn, err);
-    if (!rc && control->conn)
-        rc = control_schema_prepare(control->conn, &control->options, &is_there, err);
+    enum errc rc = open_or_create(control, err);
+    if (!rc)
+        rc = control_schema_prepare(control->conn, &control->options, &control->has_tables, err);
     if (rc)
         return blame_control_database(options, err);
-    *ret_control = is_there ? control : NULL;
-    if (is_there)
-        control = NULL;
+    *ret_control = control;
+    control = NULL;
     return RR_OK;
+}
+
+bool control_is_there(const struct control *control)
+{
+    return control->has_tables;
 }
 
 void control_close(struct control *control)

@@ -43,11 +43,14 @@ struct control_options {
 };
 
 /* Connects, creating control database and tables when they are absent and that is allowed. With
- * !may_create and nothing there, *ret_control = NULL and RR_OK. A control database that exists but
+ * !may_create and nothing there it is a session that can look at the server, to which history and registry are
+ * empty (control_is_there() is false). A control database that exists but
  * cannot be read or written (foreign tables, other version, no rights) is ERR_CONTROL_DATABASE. A
  * transaction pooler in between is ERR_POOLER. Warns when PUBLIC may connect. */
 enum errc control_open(const struct control_options *options, struct control **ret_control,
                        struct error *err) RR_MUST_CHECK;
+/* Whether there are tables of ours: always, unless it was opened to look only. */
+bool control_is_there(const struct control *control);
 /* Stops the heartbeat and closes the session (the lock goes with it). NULL is accepted. */
 void control_close(struct control *control);
 

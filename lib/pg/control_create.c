@@ -11,8 +11,8 @@ static bool is_there_already(const struct error *err)
 }
 
 /* Any database will do to send CREATE DATABASE from; these are the ones that servers have. */
-static enum errc open_maintenance(const struct control_options *options, const char *application_name,
-                                  struct conn **ret_conn, struct error *err)
+enum errc control_maintenance_open(const struct control_options *options, const char *application_name,
+                                   struct conn **ret_conn, const char **ret_database, struct error *err)
 {
     const char *const databases[] = {"postgres", "template1", options->target};
     struct error first = ERROR_INIT;
@@ -24,6 +24,7 @@ static enum errc open_maintenance(const struct control_options *options, const c
             .cancel = options->cancel,
         };
         enum errc rc = conn_open(&connection, ret_conn, &own);
+        *ret_database = databases[i];
         if (!rc)
             return RR_OK;
         if (i == 0 || rc != ERR_SQL)
@@ -62,7 +63,8 @@ enum errc control_create_database(const struct control_options *options, const c
                                   struct error *err)
 {
     CONN_GUARD struct conn *conn = NULL;
-    enum errc rc = open_maintenance(options, application_name, &conn, err);
+    const char *database;
+    enum errc rc = control_maintenance_open(options, application_name, &conn, &database, err);
     if (rc || (rc = control_refuse_pooler(conn, err)))
         return rc;
     if (strlen(options->control_database) > 63)

@@ -32,6 +32,7 @@ struct control {
     struct arena texts;
     const char *application_name;
     struct conn *conn;
+    bool has_tables; /* false: opened to look only, and there is nothing yet; every list is empty */
     pthread_mutex_t mutex; /* guards conn */
     uint64_t last_used_ms;
     atomic_bool is_lost;
@@ -69,6 +70,10 @@ enum errc control_schema_prepare(struct conn *conn, const struct control_options
  * same moment is fine. */
 enum errc control_create_database(const struct control_options *options, const char *application_name,
                                   struct error *err) RR_MUST_CHECK;
+/* A session to any database that servers have, and which one it is. */
+enum errc control_maintenance_open(const struct control_options *options, const char *application_name,
+                                   struct conn **ret_conn, const char **ret_database, struct error *err)
+    RR_MUST_CHECK;
 /* ERR_POOLER when the session's backend changes under our hands. */
 enum errc control_refuse_pooler(struct conn *conn, struct error *err) RR_MUST_CHECK;
 

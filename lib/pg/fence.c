@@ -202,6 +202,9 @@ enum errc control_fence_read(struct control *control, struct arena *arena, struc
 {
     struct rows rows;
     const char *params[] = {control->options.target};
+    *ret_is_found = false;
+    if (!control->has_tables)
+        return RR_OK;
     enum errc rc = control_query(control, arena, read_fence, params, 1, &rows, err);
     if (rc)
         return rc;

@@ -36,6 +36,9 @@ static enum errc read_first(struct control *control, struct arena *arena, const 
 {
     struct rows rows;
     const char *params[] = {control->options.target, param};
+    *ret_is_found = false;
+    if (!control->has_tables)
+        return RR_OK;
     enum errc rc = control_query(control, arena, sql, params, param ? 2 : 1, &rows, err);
     if (rc)
         return rc;
@@ -73,6 +76,9 @@ enum errc control_history_list(struct control *control, struct arena *arena, siz
 {
     struct rows rows;
     const char *params[] = {control->options.target, control_int(arena, (int64_t)limit)};
+    *ret_count = 0;
+    if (!control->has_tables)
+        return RR_OK;
     enum errc rc = control_query(control, arena, SELECT_HISTORY " ORDER BY seq DESC LIMIT $2::bigint",
                                  params, 2, &rows, err);
     if (rc)

@@ -38,6 +38,9 @@ enum errc control_registry_list(struct control *control, struct arena *arena,
 {
     struct rows rows;
     const char *params[] = {control->options.target};
+    *ret_count = 0;
+    if (!control->has_tables)
+        return RR_OK;
     enum errc rc = control_query(control, arena, list_registry, params, 1, &rows, err);
     if (rc)
         return rc;

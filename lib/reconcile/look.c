@@ -27,7 +27,7 @@ static enum errc connect(struct look *look, struct error *err)
         .may_create = false,
     };
     enum errc code = control_open(&options, &run->control, err);
-    look->has_control = !code && run->control;
+    look->has_control = !code && control_is_there(run->control);
     return code;
 }
 

@@ -66,7 +66,7 @@ static enum errc look_at_archive(struct run *run, struct findings *findings, str
 {
     CONN_GUARD struct conn *conn = NULL;
     struct conn_options options = {
-        .database = run->spec.control_database,
+        .database = control_get_options(run->control)->control_database,
         .application_name = run->application_name,
         .cancel = run->options->cancel,
     };
@@ -105,8 +105,6 @@ enum errc run_find_problems(struct run *run, struct findings *findings, struct e
     } else if ((code = look_at_archive(run, findings, err))) {
         return code;
     }
-    if (!run->control)
-        return RR_OK;
     return database_preflight(run->control, run->has_live ? &run->live : NULL, run->spec.jobs, findings, err);
 }
 
