@@ -139,7 +139,7 @@ static enum errc run_inserts(struct session *session, struct table_load *table, 
     return insert_splitter_finish(&splitter, err) ? err->code : send_inserts(session, &batch, err);
 }
 
-static enum errc load_in_transaction(struct session *session, void *context, struct error *err)
+static enum errc load_once(struct session *session, void *context, struct error *err)
 {
     struct table_load *table = context;
     table->bytes_reported = table->rows_reported = table->rows = 0;
@@ -176,7 +176,10 @@ enum errc data_load(struct session *session, const struct order_item *item, uint
                                               entry_qualified(&arena, item->entry));
         table.copy_sql = copy_sql(&arena, &target, is_frozen);
     }
-    if (session_transaction(session, load_in_transaction, &table, err))
+    const struct session_work work = {.work = load_once,
+                                      .context = &table,
+                                      .needs_transaction = !is_copy || table.truncate_sql != NULL};
+    if (session_run(session, &work, err))
         return err->code;
     report(session, &table, true);
     *ret_rows = table.rows;

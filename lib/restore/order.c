@@ -133,8 +133,19 @@ bool order_find_dependency(const struct order *order, const struct toc *toc, uin
     return true;
 }
 
+/* The one entry that a TABLE DATA depends on; false when there is none or more than one. */
+static bool find_only_dependency(const struct order *order, const struct toc *toc,
+                                 uint32_t position, uint32_t *ret_position)
+{
+    size_t found = 0;
+    for (size_t d = 0; d < order->items[position].entry->dependency_count; d++)
+        found += order_find_dependency(order, toc, position, d, ret_position);
+    return found == 1;
+}
+
 /* For each TABLE the position of its TABLE DATA. A data entry depends on its table alone, which may
- * be missing. */
+ * be missing. Data that depend on more are no part of the map: pg_dump writes none, and whoever
+ * waits for a table could not wait for its data without closing a circle somewhere. */
 static uint32_t *map_table_data(struct order *order, const struct toc *toc, struct arena *arena)
 {
     uint32_t *data_of = arena_array(arena, order->count, sizeof *data_of);
@@ -142,18 +153,18 @@ static uint32_t *map_table_data(struct order *order, const struct toc *toc, stru
         data_of[i] = ORDER_NOWHERE;
     for (uint32_t i = 0; i < order->count; i++) {
         struct order_item *item = &order->items[i];
-        if (item->entry->kind != ENTRY_TABLE_DATA)
+        uint32_t table;
+        if (item->entry->kind != ENTRY_TABLE_DATA || !find_only_dependency(order, toc, i, &table) ||
+            (order->items[table].entry->kind != ENTRY_TABLE &&
+             order->items[table].entry->kind != ENTRY_FOREIGN_TABLE))
             continue;
-        for (size_t d = 0; d < item->entry->dependency_count; d++) {
-            uint32_t other;
-            if (!order_find_dependency(order, toc, i, d, &other) ||
-                (order->items[other].entry->kind != ENTRY_TABLE &&
-                 order->items[other].entry->kind != ENTRY_FOREIGN_TABLE))
-                continue;
-            item->table = other;
-            data_of[other] = i;
-            order->items[other].table_bytes = item->table_bytes;
-        }
+        /* A foreign table is never truncated, nor one whose data come in two parts. */
+        if (data_of[table] != ORDER_NOWHERE)
+            order->items[data_of[table]].table = ORDER_NOWHERE;
+        else if (order->items[table].entry->kind == ENTRY_TABLE)
+            item->table = table;
+        data_of[table] = i;
+        order->items[table].table_bytes = item->table_bytes;
     }
     return data_of;
 }

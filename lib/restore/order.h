@@ -77,7 +77,7 @@ struct order_item {
     uint64_t table_bytes; /* on disk in the archive: of its data, or of the largest table it depends
                              on */
     uint64_t cost;        /* guess at the work, comparable between entries (about bytes of data) */
-    uint32_t table; /* TABLE DATA: position of its TABLE entry; ORDER_NOWHERE if there is none */
+    uint32_t table; /* TABLE DATA: position of the TABLE whose only data it is; or ORDER_NOWHERE */
     uint32_t waits_for;   /* dependencies that are not complete */
     uint32_t *dependants; /* positions */
     uint32_t dependant_count;

@@ -57,8 +57,7 @@ void session_guard(struct session **session)
 struct attempt {
     struct session *session;
     const char *sql;
-    enum errc (*work)(struct session *session, void *context, struct error *err);
-    void *context;
+    const struct session_work *work;
     struct error failure; /* that no further try would mend */
 };
 
@@ -79,19 +78,27 @@ static enum errc try_exec(void *context, struct retry *retry, struct error *err)
                                                                 : RR_OK;
 }
 
-static enum errc try_transaction(void *context, struct retry *retry, struct error *err)
+static enum errc run_in_transaction(struct session *session, const struct session_work *work,
+                                    struct error *err)
+{
+    if (conn_exec(session->conn, "BEGIN", err) == RR_OK &&
+        work->work(session, work->context, err) == RR_OK &&
+        conn_exec(session->conn, "COMMIT", err) == RR_OK)
+        return RR_OK;
+    struct error ignored = ERROR_INIT; /* the first error tells more */
+    if (conn_is_alive(session->conn) && conn_exec(session->conn, "ROLLBACK", &ignored))
+        error_clear(&ignored);
+    return err->code;
+}
+
+static enum errc try_work(void *context, struct retry *retry, struct error *err)
 {
     (void)retry;
     struct attempt *attempt = context;
-    struct conn *conn = attempt->session->conn;
-    if (conn_exec(conn, "BEGIN", err) == RR_OK &&
-        attempt->work(attempt->session, attempt->context, err) == RR_OK &&
-        conn_exec(conn, "COMMIT", err) == RR_OK)
-        return RR_OK;
-    struct error ignored = ERROR_INIT; /* the first error tells more */
-    if (conn_is_alive(conn) && conn_exec(conn, "ROLLBACK", &ignored))
-        error_clear(&ignored);
-    return sort_failure(attempt, err);
+    const struct session_work *work = attempt->work;
+    enum errc rc = work->needs_transaction ? run_in_transaction(attempt->session, work, err)
+                                           : work->work(attempt->session, work->context, err);
+    return rc ? sort_failure(attempt, err) : RR_OK;
 }
 
 static enum errc with_retry(enum errc (*call)(void *context, struct retry *retry,
@@ -112,13 +119,10 @@ enum errc session_exec(struct session *session, const char *sql, struct error *e
     return with_retry(try_exec, &attempt, err);
 }
 
-enum errc session_transaction(struct session *session,
-                              enum errc (*work)(struct session *session, void *context,
-                                                struct error *err),
-                              void *context, struct error *err)
+enum errc session_run(struct session *session, const struct session_work *work, struct error *err)
 {
-    struct attempt attempt = {.session = session, .work = work, .context = context};
-    return with_retry(try_transaction, &attempt, err);
+    struct attempt attempt = {.session = session, .work = work};
+    return with_retry(try_work, &attempt, err);
 }
 
 /* Settings that follow the entry. */

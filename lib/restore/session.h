@@ -63,11 +63,16 @@ enum errc session_resume_role(struct session *session, struct error *err) RR_MUS
 enum errc session_data(struct session *session, struct data_reader **ret_data,
                        struct error *err) RR_MUST_CHECK;
 
-/* Runs `work(context)` between BEGIN and COMMIT; an error rolls back. As a whole it is tried again
- * after a deadlock, like session_exec(). */
-enum errc session_transaction(struct session *session,
-                              enum errc (*work)(struct session *session, void *context,
-                                                struct error *err),
-                              void *context, struct error *err) RR_MUST_CHECK;
+/* Something that is undone whole when it fails: `work` is one statement, or runs in a transaction
+ * block. */
+struct session_work {
+    enum errc (*work)(struct session *session, void *context, struct error *err);
+    void *context;
+    bool needs_transaction; /* between BEGIN and COMMIT; an error rolls back */
+};
+
+/* Runs the work; after a deadlock again, like session_exec(). */
+enum errc session_run(struct session *session, const struct session_work *work,
+                      struct error *err) RR_MUST_CHECK;
 
 #endif
