@@ -58,7 +58,7 @@ def schema_of(server: Postgres, database: str) -> str:
 def properties(server: Postgres, database: str) -> dict:
     """What belongs to the database itself and not to what is in it (the comment without the program's line)."""
     acl = server.sql("""
-        SELECT grantee::regrole::text, privilege_type, is_grantable FROM pg_database, aclexplode(datacl) WHERE datname = %s ORDER BY 1, 2, 3""", database)
+        SELECT grantee::regrole::text, privilege_type, is_grantable FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE datname = %s ORDER BY 1, 2, 3""", database)
     settings = server.sql("""
         SELECT setrole::regrole::text, unnest(setconfig) FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = %s ORDER BY 1, 2""", database)
     row = server.sql("""

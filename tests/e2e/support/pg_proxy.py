@@ -56,15 +56,16 @@ class Message:
 
 
 class Trap:
-    """fired is set when the trap has struck; message says where."""
+    """reached is set when the message is there and the action begins, fired when the action is over."""
 
     def __init__(self, matches, when: str, action):
         self.matches, self.when, self.action = matches, when, action
-        self.fired = threading.Event()
+        self.reached, self.fired = threading.Event(), threading.Event()
         self.message: Message | None = None
 
     def wait(self, seconds: float = 30.0):
-        if not self.fired.wait(seconds):
+        """Waits until the program has come here."""
+        if not self.reached.wait(seconds):
             raise TimeoutError(f"after {seconds} s the program had not come to this trap")
 
 
@@ -181,6 +182,7 @@ class PgProxy:
         return None
 
     async def _spring(self, trap: Trap, message: Message) -> str | None:
+        trap.reached.set()
         try:
             verdict = await asyncio.get_running_loop().run_in_executor(None, trap.action, self, message)
         except Exception as error:  # the test looks at it; the program must not wait for ever
