@@ -34,7 +34,7 @@ static struct backup make_backup(struct arena *arena, const struct location *fol
     struct location object = location_join(arena, folder, name);
     return (struct backup){
         .taken_at = taken_at,
-        .name = arena_strdup(arena, name),
+        .name = object.path + strlen(object.path) - strlen(name), /* its end: lists are long */
         .url = object.url,
         .object = object,
         .size_bytes = size_bytes,

@@ -20,7 +20,6 @@ struct s3 {
     struct s3_endpoint endpoint;
     struct credentials credentials;
     int64_t skew_s; /* the store's clock minus ours, once the store has complained */
-    bool is_skew_known;
 };
 
 /* One request in the form that is sent and signed. */
@@ -150,16 +149,15 @@ static enum errc send_once(struct s3 *s3, const struct s3_request *request, cons
                  : http_send(s3->http, &http, ret_response, err);
 }
 
-/* Whether the store complained about our clock for the first time, and told its own time. */
+/* Whether the store complained about our clock, and told its own time. */
 static bool learn_skew(struct s3 *s3, const struct http_response *response)
 {
     STR_GUARD struct str date = STR_INIT(64);
     int64_t store_s;
-    if (s3->is_skew_known || response->status != 403 || !s3_is_refusal(response, "RequestTimeTooSkewed") ||
+    if (response->status != 403 || !s3_is_refusal(response, "RequestTimeTooSkewed") ||
         !http_header_get(response, "date", &date) || !http_date_parse(str_text(&date), &store_s))
         return false;
     s3->skew_s = store_s - clock_wall_s(s3->clock);
-    s3->is_skew_known = true;
     log_debug("the store's clock differs, requests are signed with its time", LOG_INT("skew_s", s3->skew_s));
     return true;
 }

@@ -3,7 +3,7 @@
  *
  * A `struct s3` is one client with one connection pool and one owner thread. Endpoint, region, CA file
  * (AWS_CA_BUNDLE) and credentials come from the environment when it is opened. When the store says that
- * our clock is wrong, requests are signed with the time that the store's own answer names, once found out.
+ * our clock is wrong, the request is repeated once, signed with the time that the store's answer names.
  */
 #ifndef RR_BACKUP_S3_H
 #define RR_BACKUP_S3_H

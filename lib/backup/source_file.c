@@ -48,22 +48,21 @@ static enum errc report_changed(const struct file_source *source, const char *ho
                            "and do not touch them afterwards");
 }
 
-/* After the bytes were read: what was read before a change is not to be used. */
+/* After the bytes were read: what was read before a change is not to be used. The path is asked, not the
+ * open file: it tells of another file in this one's place, and of this one all the same. */
 static enum errc check_unchanged(const struct file_source *source, struct error *err)
 {
     struct stat st;
-    if (fstat(source->fd, &st))
-        return error_set_errno(err, ERR_IO, errno, "cannot look at '%s'", source->base.name);
-    struct file_identity now = identity_of(&st);
-    if (!is_same(&now, &source->identity))
-        return report_changed(source, "written to", err);
     if (stat(source->path, &st)) {
         if (errno == ENOENT || errno == ENOTDIR)
             return report_changed(source, "removed", err);
         return error_set_errno(err, ERR_IO, errno, "cannot look at '%s'", source->base.name);
     }
-    now = identity_of(&st);
-    return is_same(&now, &source->identity) ? RR_OK : report_changed(source, "replaced", err);
+    struct file_identity now = identity_of(&st);
+    if (is_same(&now, &source->identity))
+        return RR_OK;
+    bool is_other = now.device != source->identity.device || now.inode != source->identity.inode;
+    return report_changed(source, is_other ? "replaced" : "written to", err);
 }
 
 static enum errc file_read(struct source_reader *base, uint64_t offset, void *buffer, size_t length,

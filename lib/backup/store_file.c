@@ -1,6 +1,6 @@
 /*
- * Backups in a folder of files. Sub-folders are looked into only as deep as the name pattern has
- * slashes, and only where it could match; what is not a regular file is skipped.
+ * Backups in a folder of files. Sub-folders are looked into only where the name pattern could match, and
+ * so only as deep as it has slashes; what is not a regular file is skipped.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ struct walk {
     size_t seen; /* entries, of any kind */
 };
 
-static enum errc walk_folder(struct walk *walk, int parent_fd, const char *relative, size_t depth,
+static enum errc walk_folder(struct walk *walk, int parent_fd, const char *relative,
                              struct error *err);
 
 static enum errc report_folder(const struct location *folder, const char *relative, int sys_errno,
@@ -67,7 +67,7 @@ static bool is_on_the_way(const char *name, const char *prefix)
 }
 
 static enum errc visit(struct walk *walk, int folder_fd, const char *relative, const char *entry,
-                       size_t depth, struct error *err)
+                       struct error *err)
 {
     const struct store_listing *listing = walk->listing;
     STR_GUARD struct str name = STR_INIT(LIMIT_FILE_PATH_BYTES);
@@ -82,12 +82,12 @@ static enum errc visit(struct walk *walk, int folder_fd, const char *relative, c
             return RR_OK;
         return listing->found(listing->context, str_text(&name), (uint64_t)st.st_size, err);
     }
-    if (!S_ISDIR(st.st_mode) || depth == 0)
+    if (!S_ISDIR(st.st_mode))
         return RR_OK;
     str_append_char(&name, '/');
     if (name.is_cut || !pattern_match_folder(listing->pattern, str_text(&name)))
         return RR_OK;
-    return walk_folder(walk, folder_fd, str_text(&name), depth - 1, err);
+    return walk_folder(walk, folder_fd, str_text(&name), err);
 }
 
 static enum errc check_bounds(struct walk *walk, struct error *err)
@@ -99,7 +99,7 @@ static enum errc check_bounds(struct walk *walk, struct error *err)
 }
 
 /* `relative` is below the listed folder, "" or with a slash at its end. */
-static enum errc walk_folder(struct walk *walk, int parent_fd, const char *relative, size_t depth,
+static enum errc walk_folder(struct walk *walk, int parent_fd, const char *relative,
                              struct error *err)
 {
     const struct location *folder = walk->listing->folder;
@@ -126,7 +126,7 @@ static enum errc walk_folder(struct walk *walk, int parent_fd, const char *relat
             return errno ? report_folder(folder, relative, errno, err) : RR_OK;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        if (check_bounds(walk, err) || visit(walk, folder_fd, relative, entry->d_name, depth, err))
+        if (check_bounds(walk, err) || visit(walk, folder_fd, relative, entry->d_name, err))
             return err->code;
     }
 }
@@ -134,7 +134,7 @@ static enum errc walk_folder(struct walk *walk, int parent_fd, const char *relat
 static enum errc list(const struct store_listing *listing, struct error *err)
 {
     struct walk walk = {.listing = listing};
-    return walk_folder(&walk, AT_FDCWD, "", listing->pattern->folder_count, err);
+    return walk_folder(&walk, AT_FDCWD, "", err);
 }
 
 static enum errc open_source(const struct location *object, const struct cancel *cancel,

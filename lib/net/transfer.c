@@ -426,7 +426,8 @@ static enum errc report_curl(const struct flight *flight, CURLcode result)
                   flight->transport->connect_timeout_ms);
         return error_hint(err, "check host, port, network policies and proxies in between");
     case CURLE_GOT_NOTHING:
-        return error_set(err, ERR_NETWORK, "%s closed the connection without an answer", flight->host);
+        error_set(err, ERR_NETWORK, "%s closed the connection without an answer", flight->host);
+        return error_hint(err, "check the URL's scheme (http or https) and port, and the server's log");
     case CURLE_PARTIAL_FILE:
         return error_set(err, ERR_NETWORK, "the answer of %s was cut off", flight->host);
     case CURLE_UNSUPPORTED_PROTOCOL:
@@ -508,10 +509,12 @@ static void log_flight(const struct flight *flight)
     const struct transfer *transfer = flight->transfer;
     const char *path = strstr(transfer->request->url, "://");
     path = path ? strchr(path + 3, '/') : NULL;
-    char shown[SHOWN_BYTES + 1];
-    snprintf(shown, sizeof shown, "%.*s", path ? (int)strcspn(path, "?") : 0, path ? path : "");
-    log_debug("http", LOG_TEXT("method", transfer->request->method), LOG_TEXT("host", flight->host),
-              LOG_TEXT("path", shown), LOG_INT("status", transfer->response.status),
+    char place[sizeof flight->host + SHOWN_BYTES];
+    int host_length = (int)strlen(flight->host) - 2; /* without its quotes: the log has its own */
+    snprintf(place, sizeof place, "%.*s%.*s", host_length, flight->host + 1,
+             path ? (int)strcspn(path, "?") : 0, path ? path : "");
+    log_debug("http", LOG_TEXT("method", transfer->request->method), LOG_TEXT("place", place),
+              LOG_INT("status", transfer->response.status),
               LOG_UINT("ms", clock_boottime_ms(flight->transport->clock) - flight->begin_ms));
 }
 

@@ -31,7 +31,7 @@ static int make_root(void **state)
         /* nothing that matches */
         "strange/dump.1", "strange/dump.2",
         /* names that are text, not patterns */
-        "odd/a'b\n%2024-12-10", "days/db-2024-12-10.dump",
+        "short/d", "odd/a'b\n%2024-12-10", "days/db-2024-12-10.dump",
     };
     for (size_t i = 0; i < COUNT(names); i++)
         folder_write_text(&root, names[i], "x");
@@ -188,6 +188,8 @@ static void test_the_choice(void **state)
          "there is nothing in"},
         {"nothing begins so", "strange", "db-%F", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
          "there is nothing in|db-%F"},
+        {"only less than the beginning", "short", "db-%F", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "there is nothing in"},
         {"nothing matches", "strange", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
          "none of the 2 names|'dump."},
         {"no folder", "none", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_LOCATION_MISSING, "no folder"},

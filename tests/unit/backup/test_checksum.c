@@ -53,6 +53,8 @@ static void test_side_files(void **state)
         {"Windows line break", ABC "  db 1.dump\r\n", RR_OK, NULL},
         {"hexadecimal alone", ABC, RR_OK, NULL},
         {"hexadecimal and line break", ABC "\n", RR_OK, NULL},
+        {"hexadecimal and Windows line break", ABC "\r\n", RR_OK, NULL},
+        {"second of two Windows lines", OTHER "  x\r\n" ABC "  db 1.dump\r\n", RR_OK, NULL},
         {"capitals", ABC_UPPER "  db 1.dump\n", RR_OK, NULL},
         {"path in the name", ABC "  ./backups/db 1.dump\n", RR_OK, NULL},
         {"name from before a rename", ABC "  db.tmp\n", RR_OK, NULL},

@@ -127,6 +127,10 @@ static void test_a_choice_lists_little_and_all_only_on_a_miss(void **state)
         {.expect = "&prefix=f%2F2024-12-10T00%3A00%3A00Z.dump HTTP", LISTING("false", "")},
         {.expect = "&prefix=f%2F HTTP", LISTING("false", ENTRY("f/2024-12-09T00:00:00Z.dump", "1"))},
     };
+    static const struct peer_step empty[] = {
+        {LISTING("false", "")},
+        {LISTING("false", ENTRY("f/", "0"))}, /* the mark that consoles make for a folder is no name in it */
+    };
     struct catalog_options options = {.name_pattern = RFC_NAME};
     struct instant desired = {.seconds = 1733788800};
     struct backup backup;
@@ -140,6 +144,11 @@ static void test_a_choice_lists_little_and_all_only_on_a_miss(void **state)
     options.location = t.location;
     assert_int_equal(catalog_select(&options, desired, &t.arena, &backup, &t.err), ERR_BACKUP_NOT_FOUND);
     assert_non_null(strstr(t.err.text, "'2024-12-09T00:00:00Z.dump'"));
+    end(&t);
+    begin(&t, empty, COUNT(empty), "s3://acme/f");
+    options.location = t.location;
+    assert_int_equal(catalog_select(&options, desired, &t.arena, &backup, &t.err), ERR_BACKUP_NOT_FOUND);
+    assert_non_null(strstr(t.err.text, "there is nothing in"));
     end(&t);
 }
 

@@ -88,13 +88,16 @@ static void peer_tls_setup(struct peer *peer, enum peer_tls kind)
 
 /* ---- bytes ---- */
 
-/* False when the peer is being stopped. */
-static bool peer_wait(const struct peer *peer, int fd)
+/* False when the peer is being stopped, or when there is nothing to read while `other_fd` has something
+ * (-1: none). */
+static bool peer_wait(const struct peer *peer, int fd, int other_fd)
 {
-    struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = peer->stop_pipe[0], .events = POLLIN}};
-    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+    struct pollfd fds[] = {{.fd = fd, .events = POLLIN},
+                           {.fd = peer->stop_pipe[0], .events = POLLIN},
+                           {.fd = other_fd, .events = POLLIN}};
+    while (poll(fds, 3, -1) < 0 && errno == EINTR)
         ;
-    return !fds[1].revents;
+    return !fds[1].revents && fds[0].revents;
 }
 
 static ssize_t peer_receive(struct peer_connection *connection, char *buffer, size_t size)
@@ -115,7 +118,8 @@ static void peer_send(struct peer_connection *connection, const char *bytes, siz
     }
 }
 
-/* Reads one request whole: headers, and Content-Length bytes. False: the client went, or stop. */
+/* Reads one request whole: headers, and Content-Length bytes. False: the client went or has opened another
+ * connection instead, or stop. */
 static bool peer_read_request(const struct peer *peer, struct peer_connection *connection,
                               char *request)
 {
@@ -127,7 +131,7 @@ static bool peer_read_request(const struct peer *peer, struct peer_connection *c
         if (end && length >= (size_t)(end - request) + 4 + body)
             return true;
         bool has_pending = connection->ssl && SSL_pending(connection->ssl) > 0;
-        if (!has_pending && !peer_wait(peer, connection->fd))
+        if (!has_pending && !peer_wait(peer, connection->fd, length ? -1 : peer->listener))
             return false;
         ssize_t n = peer_receive(connection, request + length, PEER_REQUEST_BYTES - 1 - length);
         if (n <= 0)
@@ -192,7 +196,7 @@ static bool peer_serve(struct peer *peer, struct peer_connection *connection, ch
     if (step->reply)
         peer_send(connection, step->reply, step->reply_length ? step->reply_length : strlen(step->reply));
     if (step->then == PEER_STALL)
-        peer_wait(peer, connection->fd);
+        peer_wait(peer, connection->fd, -1);
     if (step->then == PEER_RESET) {
         struct linger linger = {.l_onoff = 1};
         setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
@@ -204,7 +208,7 @@ static void *peer_run(void *context)
 {
     struct peer *peer = context;
     char *request = malloc(PEER_REQUEST_BYTES);
-    while (peer_wait(peer, peer->listener)) {
+    while (peer_wait(peer, peer->listener, -1)) {
         struct peer_connection connection = {.fd = accept(peer->listener, NULL, NULL)};
         bool is_open = true;
         if (peer->tls) {

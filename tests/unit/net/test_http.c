@@ -176,6 +176,45 @@ static void test_a_bearer_token_is_sent_and_a_line_break_in_it_refused(void **st
     peer_stop(peer);
 }
 
+static void test_headers_are_those_of_the_final_answer(void **state)
+{
+    (void)state;
+    static const struct peer_step script[] = {
+        {.reply = "HTTP/1.1 103 Early Hints\r\nETag: early\r\n\r\n"
+                  "HTTP/1.1 200 OK\r\nETag: final\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n"
+                  "1\r\na\r\n0\r\nX: trailer\r\n\r\n"},
+    };
+    struct peer *peer = peer_start(script, COUNT(script), PEER_PLAIN);
+    struct fixture f = {0};
+    STR_GUARD struct str value = STR_INIT(100);
+    open_client(&f, (struct http_options){0});
+    assert_int_equal(get(&f, peer, "/"), RR_OK);
+    assert_true(http_header_get(&f.response, "ETag", &value));
+    assert_string_equal(str_text(&value), "final");
+    assert_false(http_header_get(&f.response, "X", &value));
+    close_client(&f);
+    peer_stop(peer);
+}
+
+static void test_a_write_never_goes_over_a_connection_that_was_idle(void **state)
+{
+    (void)state;
+    static const struct peer_step script[] = {
+        {.expect = "GET ", .reply = PEER_STATUS("200 OK")},
+        {.expect = "PUT ", .on_new_connection = true, .reply = PEER_STATUS("200 OK")},
+    };
+    struct peer *peer = peer_start(script, COUNT(script), PEER_PLAIN);
+    struct fixture f = {0};
+    open_client(&f, (struct http_options){0});
+    for (int i = 0; i < 2; i++) {
+        struct http_request request = {.method = i ? "PUT" : "GET", .url = peer_url(peer), .is_write = i == 1};
+        assert_int_equal(http_send(f.http, &request, &f.response, &f.err), RR_OK);
+        http_response_release(&f.response);
+    }
+    close_client(&f);
+    peer_stop(peer);
+}
+
 static void test_connections_are_reused(void **state)
 {
     (void)state;
@@ -615,6 +654,8 @@ int main(void)
         cmocka_unit_test(test_single_answers),
         cmocka_unit_test(test_requests_carry_what_was_asked_and_are_signed_anew),
         cmocka_unit_test(test_a_bearer_token_is_sent_and_a_line_break_in_it_refused),
+        cmocka_unit_test(test_headers_are_those_of_the_final_answer),
+        cmocka_unit_test(test_a_write_never_goes_over_a_connection_that_was_idle),
         cmocka_unit_test(test_connections_are_reused),
         cmocka_unit_test(test_trouble_that_may_pass_is_tried_again),
         cmocka_unit_test(test_retry_after_is_honoured_and_capped),
