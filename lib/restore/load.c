@@ -10,6 +10,7 @@
 #include "lib/restore/load.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/archive/reader.h"
 #include "lib/base/cancel.h"
@@ -300,15 +301,26 @@ static enum errc log_rights(struct run *run, struct error *err)
     return RR_OK;
 }
 
+static bool grants_public_schema(const struct toc *toc)
+{
+    for (size_t i = 0; i < toc->count; i++) {
+        const struct entry *entry = &toc->entries[i];
+        if (entry->kind == ENTRY_ACL && entry->definition != NULL &&
+            strstr(entry->definition, " ON SCHEMA public ") != NULL)
+            return true;
+    }
+    return false;
+}
+
 /* Up to 14 everybody may create in schema public, and pg_dump says nothing of what is the default.
  */
 static void note_public_schema(const struct run *run)
 {
     long dumped_by = run->toc->dump_version == NULL ? 0 : strtol(run->toc->dump_version, NULL, 10);
-    if (dumped_by > 0 && dumped_by < 15 && conn_server_version(run->session->conn) >= 150000)
+    if (dumped_by > 0 && dumped_by < 15 && conn_server_version(run->session->conn) >= 150000 &&
+        !grants_public_schema(run->toc))
         log_warn("since PostgreSQL 15 only its owner may create objects in schema public; grant "
-                 "CREATE on it "
-                 "to those who need it");
+                 "CREATE on it to those who need it");
 }
 
 /* Constraints that the source had never checked are not checked here either. The catalog counts
