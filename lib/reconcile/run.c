@@ -291,6 +291,14 @@ static enum errc restore(struct run *run, struct error *err)
     return run_finish(run, OUTCOME_SUCCEEDED, run->outcome.reason, run->outcome.message, err);
 }
 
+/* The journal shows no failure, refusal or interruption. */
+static bool is_well(const struct run *run)
+{
+    const char *result = journal_get(&run->journal, J_RESULT);
+    return strcmp(result, outcome_result_name(OUTCOME_SUCCEEDED)) == 0 ||
+           strcmp(result, outcome_result_name(OUTCOME_ROLLED_BACK)) == 0;
+}
+
 /* Every end without a restore also collects what is due. */
 static enum errc rest(struct run *run, const struct decision *decision, const struct decide_input *input,
                       struct error *err)
@@ -323,9 +331,17 @@ static enum errc rest(struct run *run, const struct decision *decision, const st
         reason = "Republished";
     else if (decision->action == DECIDE_ADOPT)
         reason = "Adopted";
-    conclude(run, result, reason, decision->text);
-    journal_set(&run->journal, J_REASON, reason);
-    journal_set(&run->journal, J_MESSAGE, decision->text);
+    if (run->has_finished_forwards && decision->action == DECIDE_NOTHING)
+        conclude(run, OUTCOME_SUCCEEDED, "Succeeded", "what an earlier run began was finished");
+    else
+        conclude(run, result, reason, decision->text);
+    bool is_quiet = decision->action == DECIDE_NOTHING && decision->warning == DECIDE_NO_WARNING;
+    /* What was held by a failed smoke check stays a failure; everything else is well again. */
+    if (decision->action != DECIDE_ROLLED_BACK && !(is_quiet && is_well(run))) {
+        journal_set(&run->journal, J_RESULT, outcome_result_name(OUTCOME_SUCCEEDED));
+        journal_set(&run->journal, J_REASON, reason);
+        journal_set(&run->journal, J_MESSAGE, decision->text);
+    }
     return collect_apply(run, err);
 }
 
@@ -356,7 +372,10 @@ static bool is_nothing_to_do(struct run *run)
         run_parse_spec(run, run->view.spec_text, run->view.spec_first_line, &ignored))
         return false;
     struct decide_journal journal = journal_for_decision(run);
-    return decide_fast_path(&journal, &run->values.key, &run->values.last_applied);
+    if (!decide_fast_path(&journal, &run->values.key, &run->values.last_applied))
+        return false;
+    /* A failure that is over (a key that was mended, a wish that was taken back) must not stand there for ever. */
+    return is_well(run) || key_equals_recorded(&run->values.key, &journal.held);
 }
 
 static void conclude_fast(struct run *run)
