@@ -298,14 +298,15 @@ static bool is_found(const struct catalog_options *options, const struct choice 
            age_s(before->taken_at, choice->desired) <= options->max_age_s;
 }
 
-/* The earliest instant that may be chosen. */
+/* The earliest instant that may be chosen; before all time when there is no bound. */
 static struct instant earliest(const struct catalog_options *options, struct instant desired)
 {
     if (options->select == CATALOG_EXACT)
         return desired;
-    bool has_bound = options->max_age_s && desired.seconds > 0 &&
-                     options->max_age_s < (uint64_t)desired.seconds;
-    return (struct instant){.seconds = has_bound ? desired.seconds - (int64_t)options->max_age_s : -1};
+    bool has_bound = options->max_age_s && options->max_age_s < INT32_MAX; /* 68 years */
+    return (struct instant){
+        .seconds = has_bound ? desired.seconds - (int64_t)options->max_age_s : INT64_MIN,
+    };
 }
 
 static enum errc report_none(const struct catalog_options *options, const struct choice *choice,

@@ -410,9 +410,10 @@ static bool append_directive(struct str *prefix, char directive, const struct sp
             str_printf(prefix, "%02d", tm->tm_sec);
         return span->is_instant;
     default:
-        if (span->is_instant)
-            str_printf(prefix, "%lld", (long long)seconds);
-        return span->is_instant;
+        if (!span->is_instant || seconds < 0)
+            return false;
+        str_printf(prefix, "%lld", (long long)seconds);
+        return true;
     }
 }
 
@@ -426,7 +427,7 @@ void pattern_prefix(const struct pattern *pattern, struct instant from, struct i
                     struct str *prefix)
 {
     struct span span;
-    if (has(pattern, 'z') || from.seconds < 0 || !span_init(&span, from, to)) {
+    if (has(pattern, 'z') || !span_init(&span, from, to)) {
         pattern_literal_prefix(pattern, prefix);
         return;
     }

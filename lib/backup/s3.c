@@ -154,7 +154,7 @@ static bool learn_skew(struct s3 *s3, const struct http_response *response)
 {
     STR_GUARD struct str date = STR_INIT(64);
     int64_t store_s;
-    if (response->status != 403 || !s3_is_refusal(response, "RequestTimeTooSkewed") ||
+    if (response->status < 400 || !s3_is_refusal(response, "RequestTimeTooSkewed") ||
         !http_header_get(response, "date", &date) || !http_date_parse(str_text(&date), &store_s))
         return false;
     s3->skew_s = store_s - clock_wall_s(s3->clock);

@@ -223,6 +223,38 @@ static void test_the_choice(void **state)
     }
 }
 
+/* As somebody who may not read everything: root may. */
+static enum errc list_as_nobody(const struct folder *folder, size_t *ret_count)
+{
+    ARENA_GUARD struct arena arena = {0};
+    struct error err = ERROR_INIT;
+    struct catalog_options options = {.name_pattern = "%Y/%m/%d/db.dump"};
+    struct backup *backups;
+    uid_t uid = geteuid();
+    assert_int_equal(location_parse(&arena, folder->path, &options.location, &err), RR_OK);
+    assert_int_equal(uid == 0 ? seteuid(65534) : 0, 0);
+    enum errc code = catalog_list(&options, &arena, &backups, ret_count, &err);
+    assert_int_equal(seteuid(uid), 0);
+    return code;
+}
+
+/* A sub-folder that may not be read matters only where a backup could be in it. */
+static void test_folders_without_permission(void **state)
+{
+    (void)state;
+    struct folder folder;
+    size_t count;
+    folder_make(&folder);
+    folder_write_text(&folder, "2024/12/10/db.dump", "x");
+    assert_int_equal(chmod(folder.path, 0755), 0);
+    assert_int_equal(mkdir(folder_path(&folder, "lost+found"), 0), 0);
+    assert_int_equal(list_as_nobody(&folder, &count), RR_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(mkdir(folder_path(&folder, "2025"), 0), 0);
+    assert_int_equal(list_as_nobody(&folder, &count), ERR_OBJECT_STORE_DENIED);
+    folder_remove(&folder);
+}
+
 static void test_a_name_is_shown_escaped(void **state)
 {
     (void)state;
@@ -256,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_lists_are_complete_and_in_order),
         cmocka_unit_test(test_every_backup_of_a_long_list_is_there),
         cmocka_unit_test(test_the_choice),
+        cmocka_unit_test(test_folders_without_permission),
         cmocka_unit_test(test_a_name_is_shown_escaped),
         cmocka_unit_test(test_a_cancel_ends_a_listing),
     };

@@ -69,6 +69,29 @@ static void replace_it(const char *path)
     assert_int_equal(rename(other, path), 0);
 }
 
+/* Gives `path` the time of change of content that `like` has. */
+static void copy_time(const char *path, const struct stat *like)
+{
+    const struct timespec times[] = {like->st_atim, like->st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void append_and_set_back_the_time(const char *path)
+{
+    struct stat before;
+    assert_int_equal(stat(path, &before), 0);
+    append_to(path);
+    copy_time(path, &before);
+}
+
+static void replace_by_one_of_the_same_size_and_time(const char *path)
+{
+    struct stat before;
+    assert_int_equal(stat(path, &before), 0);
+    replace_it(path);
+    copy_time(path, &before);
+}
+
 static void turn_into_folder(const char *path)
 {
     assert_int_equal(unlink(path), 0);
@@ -84,8 +107,10 @@ static void test_a_change_between_two_reads_is_noticed(void **state)
         const char *must_say;
     } rows[] = {
         {"appended", append_to, "written to"}, {"written over", write_over, "written to"},
-        {"cut off", cut_off, "while"},         {"removed", remove_it, "while"},
-        {"replaced", replace_it, "while"},     {"a folder now", turn_into_folder, "while"},
+        {"cut off", cut_off, "made shorter"},  {"removed", remove_it, "removed"},
+        {"replaced", replace_it, "replaced"},  {"a folder now", turn_into_folder, "replaced"},
+        {"appended, time set back", append_and_set_back_the_time, "written to"},
+        {"replaced by a twin", replace_by_one_of_the_same_size_and_time, "replaced"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct folder folder;
