@@ -289,29 +289,39 @@ enum errc carry_over_leave_out(struct carry_over *plan, const struct carry_over 
 
 /* --- rehearsal --------------------------------------------------------------------------------- */
 
-static const char *hint_for(const struct carry_part *part, const struct error *error)
+/* The quoted name between " SET " and " TO " of a part that sets a parameter, as text and length. */
+static bool find_parameter(const struct carry_part *part, const char **ret_name, int *ret_length)
 {
-    if (strcmp(error->sqlstate, "42501") != 0)
-        return "";
-    if (text_has_prefix(part->head, "ALTER ROLE"))
-        return "; grant our role that role WITH ADMIN OPTION";
-    if (text_has_prefix(part->head, "ALTER DATABASE"))
-        return "; on 15 and later GRANT SET ON PARAMETER ... to our role, before that only a superuser may";
-    return "";
+    const char *end = strstr(part->tail, "\" TO ");
+    if (!text_has_prefix(part->tail, " SET ") || !end)
+        return false;
+    *ret_name = part->tail + strlen(" SET ");
+    *ret_length = (int)(end + 1 - *ret_name);
+    return true;
 }
 
-static void add_finding(const struct carry_over *plan, size_t i, const struct error *cause,
+/* The cause names the statement already, up to its value. */
+static void add_finding(const struct carry_part *part, const char *role, int version, const struct error *cause,
                         struct findings *findings)
 {
-    STR_GUARD struct str statement = STR_INIT(1024);
-    conn_append_statement(&statement, plan->statements[i]);
-    findings_add(findings, "%s: %s%s", str_text(&statement), cause->text, hint_for(&plan->parts[i], cause));
+    const char *name;
+    int length;
+    bool is_denied = strcmp(cause->sqlstate, "42501") == 0;
+    if (is_denied && text_has_prefix(part->head, "ALTER ROLE"))
+        findings_add(findings, "%s: grant role %s that role WITH ADMIN OPTION, or let a superuser restore", cause->text, role);
+    else if (is_denied && find_parameter(part, &name, &length) && version >= 150000)
+        findings_add(findings, "%s: GRANT SET ON PARAMETER %.*s TO %s;", cause->text, length, name, role);
+    else if (is_denied && find_parameter(part, &name, &length))
+        findings_add(findings, "%s: before version 15 only a superuser may set it", cause->text);
+    else
+        findings_add(findings, "%s", cause->text);
 }
 
 /* Each statement between savepoints, so that one that fails does not hide the others. */
 static enum errc rehearse(struct conn *conn, struct carry_over *plan, bool is_best_effort,
                           struct findings *findings, struct error *err)
 {
+    const char *role = sql_identifier(findings->arena, conn_user(conn));
     enum errc rc = conn_exec(conn, "BEGIN; SET LOCAL lock_timeout = '10s'", err);
     for (size_t i = 0; i < plan->count && !rc; i++) {
         struct error own = ERROR_INIT;
@@ -323,7 +333,7 @@ static enum errc rehearse(struct conn *conn, struct carry_over *plan, bool is_be
             *err = own;
             return own.code;
         }
-        add_finding(plan, i, &own, findings);
+        add_finding(&plan->parts[i], role, conn_server_version(conn), &own, findings);
         plan->is_left_out[i] |= is_best_effort;
         rc = conn_exec(conn, "ROLLBACK TO rehearsal", err);
     }

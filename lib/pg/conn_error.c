@@ -110,10 +110,23 @@ static void add_hint(const PGresult *result, struct error *err)
         error_hint(err, "make room on the database server's disk; a restore needs room for a second copy");
 }
 
+/* A server that ends a session says why before it hangs up; libpq may not have looked at that yet. It does not wait
+ * here: the connection is known to be broken. */
+static enum errc fail_with_last_words(struct conn *conn, const struct conn_wait *wait, struct error *err)
+{
+    PGresult *last = PQstatus(conn->pg) == CONNECTION_BAD ? PQgetResult(conn->pg) : NULL;
+    enum errc rc = strlen(field_of(last, PG_DIAG_SQLSTATE)) == 5 ? conn_fail(conn, wait, last, err)
+                                                                 : fail_lost(conn, err);
+    PQclear(last);
+    return rc == ERR_SQL ? error_recode(err, ERR_DATABASE_LOST) : rc;
+}
+
 enum errc conn_fail(struct conn *conn, const struct conn_wait *wait, const PGresult *result,
                     struct error *err)
 {
     const char *sqlstate = field_of(result, PG_DIAG_SQLSTATE);
+    if (!result)
+        return fail_with_last_words(conn, wait, err);
     if (strlen(sqlstate) != 5)
         return fail_lost(conn, err);
     bool was_stopped = strcmp(sqlstate, "57014") == 0;

@@ -90,10 +90,12 @@ static void find_theirs(const struct attempt *a, const char *keyword, struct str
 
 /* A password with '@', '/' or ':' that was not percent-encoded shifts the parts of a URI, and then a piece
  * of it becomes "host" or "port", which error texts show. */
-static bool looks_shifted(const struct attempt *a)
+static bool looks_shifted(const struct attempt *a, const char *conninfo)
 {
-    const char *host = get(a, "host"), *port = get(a, "port");
-    return (host && strchr(host, '@')) || (port && port[strspn(port, "0123456789,")] != '\0');
+    const char *host = get(a, "host"), *port = get(a, "port"), *database = get(a, "dbname");
+    bool is_uri = strstr(conninfo, "://") != NULL;
+    return (host && strchr(host, '@')) || (port && port[strspn(port, "0123456789,")] != '\0') ||
+           (is_uri && database && strchr(database, '@'));
 }
 
 static enum errc refuse_conninfo(const char *why, struct error *err)
@@ -121,7 +123,7 @@ static enum errc add_conninfo(struct attempt *a, const char *conninfo, struct er
         if (o->val)
             add(a, o->keyword, o->val);
     PQconninfoFree(parsed);
-    if (looks_shifted(a))
+    if (looks_shifted(a, conninfo))
         return refuse_conninfo("host and port cannot be told from the password", err);
     return RR_OK;
 }

@@ -36,6 +36,7 @@ static void try_failed_connections(void)
         {"bad sslmode", "sslmode=topsecret", ERR_CONFIG, ""},
         {"bad percent", "postgres://a:topsecret%zz@h/d", ERR_CONFIG, ""},
         {"at sign in password", "postgres://a:x@topsecret@h/d", ERR_CONFIG, ""},
+        {"slash after digits", "postgres://a:12/topsecret@h/d", ERR_CONFIG, ""},
         {"slash in password", "postgres://a:topsecret/x@h/d", ERR_CONFIG, ""},
         {"no conninfo", "topsecret", ERR_CONFIG, ""},
         {"unknown parameter", "postgres://a:b@h/d?topsecret=1", ERR_CONFIG, ""},
