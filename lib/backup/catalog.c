@@ -1,5 +1,6 @@
 #include "lib/backup/catalog.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 
-enum { SHOWN_BYTES = 120, QUOTED_SIZE = 512 };
+enum { SHOWN_BYTES = 120, QUOTED_SIZE = 512, DURATION_SIZE = 64 };
 
 const struct store_ops *store_of(enum location_kind kind)
 {
@@ -28,8 +29,8 @@ enum errc catalog_check_pattern(const char *pattern, struct error *err)
     return pattern_parse(pattern, &parsed, err);
 }
 
-static struct backup make_backup(struct arena *arena, const struct location *folder, const char *name,
-                                 uint64_t size_bytes, struct instant taken_at)
+static struct backup make_backup(struct arena *arena, const struct location *folder,
+                                 const char *name, uint64_t size_bytes, struct instant taken_at)
 {
     struct location object = location_join(arena, folder, name);
     return (struct backup){
@@ -176,8 +177,8 @@ static enum errc consider(void *context, const char *name, uint64_t size_bytes, 
     return RR_OK;
 }
 
-static enum errc look(const struct catalog_options *options, const char *prefix, struct choice *choice,
-                      struct error *err)
+static enum errc look(const struct catalog_options *options, const char *prefix,
+                      struct choice *choice, struct error *err)
 {
     choice->before.is_set = choice->twin.is_set = choice->after.is_set = false;
     choice->seen_count = 0;
@@ -201,7 +202,8 @@ static const char *describe(const struct candidate *candidate, char text[QUOTED_
     rfc3339_render(candidate->taken_at, time);
     str_append_quoted(&words, str_text(&candidate->name), SHOWN_BYTES);
     str_printf(&words, " (%s)", time);
-    return strcpy(text, str_text(&words));
+    snprintf(text, QUOTED_SIZE, "%s", str_text(&words));
+    return text;
 }
 
 static enum errc report_nothing_matches(const struct catalog_options *options,
@@ -209,15 +211,16 @@ static enum errc report_nothing_matches(const struct catalog_options *options,
 {
     const char *url = options->location.url, *pattern = options->name_pattern;
     if (choice->seen_count == 0) {
-        error_set(err, ERR_BACKUP_NOT_FOUND, "there is nothing in '%s' whose name begins like '%s'", url,
-                  pattern);
-        return error_hint(err, "check backups.location and backups.name, and whether backups are made");
+        error_set(err, ERR_BACKUP_NOT_FOUND, "there is nothing in '%s' whose name begins like '%s'",
+                  url, pattern);
+        return error_hint(err,
+                          "check backups.location and backups.name, and whether backups are made");
     }
     STR_GUARD struct str stranger = STR_INIT(QUOTED_SIZE);
     str_append_quoted(&stranger, str_text(&choice->stranger), SHOWN_BYTES);
     error_set(err, ERR_BACKUP_NOT_FOUND,
-              "none of the %zu names in '%s' matches '%s'; one of them is %s", choice->seen_count, url,
-              pattern, str_text(&stranger));
+              "none of the %zu names in '%s' matches '%s'; one of them is %s", choice->seen_count,
+              url, pattern, str_text(&stranger));
     return error_hint(err, "backups.name must describe the whole name below backups.location");
 }
 
@@ -231,14 +234,14 @@ static enum errc report_missing(const struct catalog_options *options, const str
     const char *what = options->select == CATALOG_EXACT ? "of" : "at or before";
     if (before->is_set && after->is_set)
         error_set(err, ERR_BACKUP_NOT_FOUND,
-                  "no backup %s %s in '%s'; the nearest are %s before it and %s after it", what, desired,
-                  options->location.url, describe(before, old), describe(after, new));
+                  "no backup %s %s in '%s'; the nearest are %s before it and %s after it", what,
+                  desired, options->location.url, describe(before, old), describe(after, new));
     else if (before->is_set)
-        error_set(err, ERR_BACKUP_NOT_FOUND, "no backup %s %s in '%s'; the newest is %s", what, desired,
-                  options->location.url, describe(before, old));
+        error_set(err, ERR_BACKUP_NOT_FOUND, "no backup %s %s in '%s'; the newest is %s", what,
+                  desired, options->location.url, describe(before, old));
     else
-        error_set(err, ERR_BACKUP_NOT_FOUND, "no backup %s %s in '%s'; the oldest is %s", what, desired,
-                  options->location.url, describe(after, new));
+        error_set(err, ERR_BACKUP_NOT_FOUND, "no backup %s %s in '%s'; the oldest is %s", what,
+                  desired, options->location.url, describe(after, new));
     if (options->select == CATALOG_AT_OR_BEFORE)
         return error_hint(err, "ask for a later time");
     return error_hint(err, "ask for the time of one of them, or set 'select: at-or-before'");
@@ -253,19 +256,20 @@ static enum errc report_ambiguous(const struct choice *choice, struct error *err
 }
 
 /* 93784 is "1d2h3m4s". */
-static void render_duration(uint64_t seconds, char text[64])
+static void render_duration(uint64_t seconds, char text[DURATION_SIZE])
 {
     static const struct {
         uint64_t seconds;
         char unit;
     } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
-    STR_GUARD struct str words = STR_INIT(63);
+    STR_GUARD struct str words = STR_INIT(DURATION_SIZE - 1);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         if (seconds >= units[i].seconds)
-            str_printf(&words, "%llu%c", (unsigned long long)(seconds / units[i].seconds), units[i].unit);
+            str_printf(&words, "%llu%c", (unsigned long long)(seconds / units[i].seconds),
+                       units[i].unit);
         seconds %= units[i].seconds;
     }
-    strcpy(text, words.length ? str_text(&words) : "0s");
+    snprintf(text, DURATION_SIZE, "%s", words.length ? str_text(&words) : "0s");
 }
 
 /* Whole seconds from `from` to `to`, rounded up: a backup is not younger than it is. */
@@ -277,13 +281,14 @@ static uint64_t age_s(struct instant from, struct instant to)
 static enum errc report_too_old(const struct catalog_options *options, const struct choice *choice,
                                 const char *desired, struct error *err)
 {
-    char name[QUOTED_SIZE], age[64], allowed[64];
+    char name[QUOTED_SIZE], age[DURATION_SIZE], allowed[DURATION_SIZE];
     render_duration(age_s(choice->before.taken_at, choice->desired), age);
     render_duration(options->max_age_s, allowed);
     error_set(err, ERR_BACKUP_TOO_OLD,
               "the newest backup at or before %s is %s: %s older, and maxAge allows %s", desired,
               describe(&choice->before, name), age, allowed);
-    return error_hint(err, "find out why no newer backup was made; raise maxAge if this one is meant");
+    return error_hint(err,
+                      "find out why no newer backup was made; raise maxAge if this one is meant");
 }
 
 /* Whether the newest candidate is what is asked for. */

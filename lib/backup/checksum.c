@@ -1,9 +1,9 @@
 /*
  * Integrity of a backup: the side file NAME.sha256, else what the store keeps.
  *
- * The side file is what sha256sum writes: "HEX  NAME", "HEX *NAME" (binary), or HEX alone. A file of
- * several such lines counts where one of them names this object. In a file of one line the name is not
- * looked at: backups are written under one name, summed, and renamed.
+ * The side file is what sha256sum writes: "HEX  NAME", "HEX *NAME" (binary), or HEX alone. A file
+ * of several such lines counts where one of them names this object. In a file of one line the name
+ * is not looked at: backups are written under one name, summed, and renamed.
  *
  * Stores keep a value of the whole object, or (COMPOSITE, value "...-N", of multipart uploads) the
  * digest of the N parts' digests: then the sizes of the parts are needed to compute it again.
@@ -82,7 +82,8 @@ static bool line_names(const struct side_line *line, const char *object_path)
 }
 
 /* The line that counts, or false when there is none. */
-static bool choose_side_line(const struct str *text, const char *object_path, struct side_line *ret_line)
+static bool choose_side_line(const struct str *text, const char *object_path,
+                             struct side_line *ret_line)
 {
     size_t count = 0, named_count = 0;
     struct side_line named = {0}, only = {0};
@@ -110,8 +111,9 @@ static bool choose_side_line(const struct str *text, const char *object_path, st
 static enum errc report_malformed(const char *url, struct error *err)
 {
     error_set(err, ERR_CHECKSUM, "the checksum file '%s' is malformed", url);
-    return error_hint(err, "it should hold what 'sha256sum NAME' prints: 64 hexadecimal digits, two "
-                           "blanks and the name; remove it if there is no checksum");
+    return error_hint(err,
+                      "it should hold what 'sha256sum NAME' prints: 64 hexadecimal digits, two "
+                      "blanks and the name; remove it if there is no checksum");
 }
 
 static enum errc find_side_file(const struct location *object, const struct cancel *cancel,
@@ -181,8 +183,9 @@ static enum errc digest_range(struct source_reader *reader, struct digest *diges
 }
 
 /* The digest of all parts' digests, written behind each other. */
-static enum errc digest_parts(struct source_reader *reader, struct digest *part, struct digest *whole,
-                              const struct backup_checksum *checksum, char *buffer, struct error *err)
+static enum errc digest_parts(struct source_reader *reader, struct digest *part,
+                              struct digest *whole, const struct backup_checksum *checksum,
+                              char *buffer, struct error *err)
 {
     uint64_t offset = 0;
     for (size_t i = 0; i < checksum->part_count; i++) {
@@ -208,8 +211,8 @@ static bool find_kind(const char *name, enum digest_kind *ret_kind)
 }
 
 /* Written as the value to compare with is written. */
-static void render_value(const struct backup_checksum *checksum, const uint8_t *value, size_t length,
-                         struct str *text)
+static void render_value(const struct backup_checksum *checksum, const uint8_t *value,
+                         size_t length, struct str *text)
 {
     if (checksum->is_hex) {
         char hex[2 * DIGEST_MAX_SIZE + 1];
@@ -232,13 +235,15 @@ static enum errc compare(const struct source *source, const struct backup_checks
     render_value(checksum, value, length, &found);
     if (text_equal(str_text(&found), checksum->value))
         return RR_OK;
-    error_set(err, ERR_CHECKSUM, "'%s' is damaged: its %s is '%s', but %s says '%.100s'", source->name,
-              checksum->kind, str_text(&found), checksum->origin, checksum->value);
-    return error_hint(err, "take another backup; if this one was written again on purpose, write its "
-                           "checksum again too");
+    error_set(err, ERR_CHECKSUM, "'%s' is damaged: its %s is '%s', but %s says '%.100s'",
+              source->name, checksum->kind, str_text(&found), checksum->origin, checksum->value);
+    return error_hint(err,
+                      "take another backup; if this one was written again on purpose, write its "
+                      "checksum again too");
 }
 
-enum errc backup_verify_checksum(const struct source *source, const struct backup_checksum *checksum,
+enum errc backup_verify_checksum(const struct source *source,
+                                 const struct backup_checksum *checksum,
                                  const struct cancel *cancel, struct error *err)
 {
     enum digest_kind kind;

@@ -24,14 +24,16 @@ static enum errc check_value(const char *name, const char *value, struct error *
     for (const char *p = value; p && *p; p++) {
         if ((unsigned char)*p > ' ' && (unsigned char)*p < 0x7f)
             continue;
-        error_set(err, ERR_CREDENTIALS, "%s holds a blank, a line break or another character that no key has",
-                  name);
-        return error_hint(err, "write the value without a line break at its end (printf or echo -n)");
+        error_set(err, ERR_CREDENTIALS,
+                  "%s holds a blank, a line break or another character that no key has", name);
+        return error_hint(err,
+                          "write the value without a line break at its end (printf or echo -n)");
     }
     return RR_OK;
 }
 
-static enum errc load_environment(struct credentials *credentials, bool *ret_has_any, struct error *err)
+static enum errc load_environment(struct credentials *credentials, bool *ret_has_any,
+                                  struct error *err)
 {
     const char *id = variable("AWS_ACCESS_KEY_ID"), *secret = variable("AWS_SECRET_ACCESS_KEY");
     const char *token = variable("AWS_SESSION_TOKEN");
@@ -43,7 +45,8 @@ static enum errc load_environment(struct credentials *credentials, bool *ret_has
                   id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
         return error_hint(err, "set both, for example from one Secret");
     }
-    if (check_value("AWS_ACCESS_KEY_ID", id, err) || check_value("AWS_SECRET_ACCESS_KEY", secret, err) ||
+    if (check_value("AWS_ACCESS_KEY_ID", id, err) ||
+        check_value("AWS_SECRET_ACCESS_KEY", secret, err) ||
         check_value("AWS_SESSION_TOKEN", token, err))
         return err->code;
     credentials->access_key_id = mem_strdup(id);

@@ -1,10 +1,10 @@
 /*
  * credentials - who we are to an object store.
  *
- * Links of a chain are asked in order; the first that has something wins, and a link that has half of
- * what it needs is an error, never passed over. Now there is one link, the environment's static keys
- * (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN); web identity, container and instance
- * metadata are further rows of the table in credentials.c.
+ * Links of a chain are asked in order; the first that has something wins, and a link that has half
+ * of what it needs is an error, never passed over. Now there is one link, the environment's static
+ * keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN); web identity, container and
+ * instance metadata are further rows of the table in credentials.c.
  */
 #ifndef RR_BACKUP_CREDENTIALS_H
 #define RR_BACKUP_CREDENTIALS_H

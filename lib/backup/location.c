@@ -22,8 +22,9 @@ static enum errc refuse(struct error *err, const char *url, const char *why)
 static enum errc refuse_silently(struct error *err, const char *what)
 {
     error_set(err, ERR_CONFIG, "the location holds %s", what);
-    return error_hint(err, "credentials and endpoints are read from the environment "
-                           "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL_S3); " HINT_FORMS);
+    return error_hint(
+        err, "credentials and endpoints are read from the environment "
+             "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL_S3); " HINT_FORMS);
 }
 
 static enum errc check_common(const char *url, struct error *err)
@@ -123,7 +124,8 @@ static enum errc refuse_scheme(struct error *err, const char *url)
     for (const char *const *scheme = planned; *scheme; scheme++) {
         if (!text_has_prefix(url, *scheme))
             continue;
-        error_set(err, ERR_UNSUPPORTED, "locations that begin with %s are not supported yet", *scheme);
+        error_set(err, ERR_UNSUPPORTED, "locations that begin with %s are not supported yet",
+                  *scheme);
         return error_hint(err, HINT_FORMS);
     }
     const char *end = strstr(url, "://");

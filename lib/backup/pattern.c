@@ -78,7 +78,8 @@ static enum errc split(const char *text, struct pattern *pattern, struct error *
         }
         if (!p[1] || !strchr("YmdjHMSszFT%", p[1])) {
             refuse(err, text, p[1] ? "holds an unknown directive" : "ends within a directive");
-            return error_wrap(err, "'%%%.1s'", (unsigned char)p[1] < 0x7f && p[1] > ' ' ? p + 1 : "");
+            return error_wrap(err, "'%%%.1s'",
+                              (unsigned char)p[1] < 0x7f && p[1] > ' ' ? p + 1 : "");
         }
         has_room = push_directive(pattern, p);
         p += 2;
@@ -115,7 +116,8 @@ static bool is_ambiguous(const struct pattern *pattern)
     for (size_t i = 0; i + 1 < pattern->count; i++) {
         const struct pattern_item *item = &pattern->items[i], *next = item + 1;
         if ((item->directive == 's' || item->directive == 'z') &&
-            (next->directive || is_digit(*next->text) || (item->directive == 'z' && *next->text == ':')))
+            (next->directive || is_digit(*next->text) ||
+             (item->directive == 'z' && *next->text == ':')))
             return true;
     }
     return false;
@@ -230,7 +232,8 @@ static bool read_zone(const char **at, struct fields *fields)
         }
     }
     *at = p;
-    return hours <= 23 && minutes <= 59 && agree(&fields->offset_minutes, sign * (hours * 60 + minutes));
+    return hours <= 23 && minutes <= 59 &&
+           agree(&fields->offset_minutes, sign * (hours * 60 + minutes));
 }
 
 static bool read_directive(char directive, const char **at, struct fields *fields)
@@ -279,7 +282,8 @@ static bool calendar_agrees(const struct fields *fields, int64_t local_s)
            is_same_or_unset(fields->day, tm.tm_mday) &&
            is_same_or_unset(fields->day_of_year, tm.tm_yday + 1) &&
            is_same_or_unset(fields->hour, tm.tm_hour) &&
-           is_same_or_unset(fields->minute, tm.tm_min) && is_same_or_unset(fields->second, tm.tm_sec);
+           is_same_or_unset(fields->minute, tm.tm_min) &&
+           is_same_or_unset(fields->second, tm.tm_sec);
 }
 
 /* False for a date that does not exist: it comes out as another one. */
@@ -290,9 +294,10 @@ static bool fields_to_instant(const struct fields *fields, struct instant *ret_i
         local_s = fields->epoch_s + offset_s;
     } else {
         bool has_month_and_day = fields->month != UNSET && fields->day != UNSET;
-        int64_t days = has_month_and_day
-                           ? civil_to_days(fields->year, (unsigned)fields->month, 1) + fields->day - 1
-                           : civil_to_days(fields->year, 1, 1) + fields->day_of_year - 1;
+        int64_t days =
+            has_month_and_day
+                ? civil_to_days(fields->year, (unsigned)fields->month, 1) + fields->day - 1
+                : civil_to_days(fields->year, 1, 1) + fields->day_of_year - 1;
         local_s = days * SECONDS_PER_DAY + or_zero(fields->hour) * 3600 +
                   or_zero(fields->minute) * 60 + or_zero(fields->second);
     }

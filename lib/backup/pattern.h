@@ -2,11 +2,12 @@
  * pattern - how a backup's name tells its time: a strict subset of strptime.
  *
  *   %Y four digits   %m %d %H %M %S two digits   %j day of the year, three digits
- *   %s seconds since 1970   %z Z, +hh, +hhmm or +hh:mm   %F = %Y-%m-%d   %T = %H:%M:%S   %% a percent sign
+ *   %s seconds since 1970   %z Z, +hh, +hhmm or +hh:mm   %F = %Y-%m-%d   %T = %H:%M:%S   %% a
+ * percent sign
  *
- * Digit counts are exact, dates must exist, blanks mean themselves, and a directive that stands twice
- * must say the same both times ("%Y/%m/%d/db-%F.dump"). Without %z or %s a time is UTC. What is finer
- * than the pattern says is zero. Pure; no memory of its own.
+ * Digit counts are exact, dates must exist, blanks mean themselves, and a directive that stands
+ * twice must say the same both times ("%Y/%m/%d/db-%F.dump"). Without %z or %s a time is UTC. What
+ * is finer than the pattern says is zero. Pure; no memory of its own.
  */
 #ifndef RR_BACKUP_PATTERN_H
 #define RR_BACKUP_PATTERN_H
@@ -31,12 +32,12 @@ struct pattern {
     size_t folder_count; /* slashes: how many sub-folders a name has */
 };
 
-/* Literals point into `text`, which must outlive the pattern. ERR_CONFIG for unknown directives, for a
- * pattern that does not name a day (%Y with %m and %d or %j, or %s), that leaves out a unit between
- * two others, whose directives cannot be told apart (digits right after %s or %z), or that leads out of
- * the folder. */
-enum errc pattern_parse(const char *text, struct pattern *ret_pattern, struct error *err)
-    RR_MUST_CHECK;
+/* Literals point into `text`, which must outlive the pattern. ERR_CONFIG for unknown directives,
+ * for a pattern that does not name a day (%Y with %m and %d or %j, or %s), that leaves out a unit
+ * between two others, whose directives cannot be told apart (digits right after %s or %z), or that
+ * leads out of the folder. */
+enum errc pattern_parse(const char *text, struct pattern *ret_pattern,
+                        struct error *err) RR_MUST_CHECK;
 
 /* Whether the whole name matches, and then which instant it names. */
 bool pattern_match(const struct pattern *pattern, const char *name, struct instant *ret_instant);

@@ -124,14 +124,15 @@ static void prepare(struct prepared *prepared, struct s3 *s3, const struct s3_re
     if (request->query)
         sigv4_append_query(&prepared->query, request->query);
     str_printf(&prepared->url, "%s://%s%s%s%s", s3->endpoint.is_https ? "https" : "http",
-               str_text(&prepared->host), str_text(&prepared->path), prepared->query.length ? "?" : "",
-               str_text(&prepared->query));
+               str_text(&prepared->host), str_text(&prepared->path),
+               prepared->query.length ? "?" : "", str_text(&prepared->query));
     add_headers(prepared, &header_count, request->headers);
     add_headers(prepared, &header_count, request->amz_headers);
 }
 
-static enum errc send_once(struct s3 *s3, const struct s3_request *request, const struct http_range *range,
-                           struct http_response *ret_response, struct error *err)
+static enum errc send_once(struct s3 *s3, const struct s3_request *request,
+                           const struct http_range *range, struct http_response *ret_response,
+                           struct error *err)
 {
     PREPARED_GUARD struct prepared prepared;
     prepare(&prepared, s3, request);
@@ -158,13 +159,14 @@ static bool learn_skew(struct s3 *s3, const struct http_response *response)
         !http_header_get(response, "date", &date) || !http_date_parse(str_text(&date), &store_s))
         return false;
     s3->skew_s = store_s - clock_wall_s(s3->clock);
-    log_debug("the store's clock differs, requests are signed with its time", LOG_INT("skew_s", s3->skew_s));
+    log_debug("the store's clock differs, requests are signed with its time",
+              LOG_INT("skew_s", s3->skew_s));
     return true;
 }
 
 static enum errc send_with_right_time(struct s3 *s3, const struct s3_request *request,
-                                      const struct http_range *range, struct http_response *ret_response,
-                                      struct error *err)
+                                      const struct http_range *range,
+                                      struct http_response *ret_response, struct error *err)
 {
     if (send_once(s3, request, range, ret_response, err))
         return err->code;
@@ -174,14 +176,15 @@ static enum errc send_with_right_time(struct s3 *s3, const struct s3_request *re
     return send_once(s3, request, range, ret_response, err);
 }
 
-enum errc s3_send(struct s3 *s3, const struct s3_request *request, struct http_response *ret_response,
-                  struct error *err)
+enum errc s3_send(struct s3 *s3, const struct s3_request *request,
+                  struct http_response *ret_response, struct error *err)
 {
     return send_with_right_time(s3, request, NULL, ret_response, err);
 }
 
-enum errc s3_get_range(struct s3 *s3, const struct s3_request *request, const struct http_range *range,
-                       struct http_response *ret_response, struct error *err)
+enum errc s3_get_range(struct s3 *s3, const struct s3_request *request,
+                       const struct http_range *range, struct http_response *ret_response,
+                       struct error *err)
 {
     return send_with_right_time(s3, request, range, ret_response, err);
 }
@@ -208,7 +211,8 @@ static enum errc ask_for_reason(struct s3 *s3, const struct s3_request *head, st
     get.body_limit = S3_ERROR_BODY_BYTES;
     if (s3_send(s3, &get, &response, err))
         return err->code;
-    return response.status == 200 || response.status == 206 ? RR_OK : s3_report(s3, head, &response, err);
+    return response.status == 200 || response.status == 206 ? RR_OK
+                                                            : s3_report(s3, head, &response, err);
 }
 
 enum errc s3_head(struct s3 *s3, const struct location *object, const char *etag, unsigned part,

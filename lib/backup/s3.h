@@ -1,9 +1,10 @@
 /*
  * s3 - signed requests to an S3 store, and its refusals in our words.
  *
- * A `struct s3` is one client with one connection pool and one owner thread. Endpoint, region, CA file
- * (AWS_CA_BUNDLE) and credentials come from the environment when it is opened. When the store says that
- * our clock is wrong, the request is repeated once, signed with the time that the store's answer names.
+ * A `struct s3` is one client with one connection pool and one owner thread. Endpoint, region, CA
+ * file (AWS_CA_BUNDLE) and credentials come from the environment when it is opened. When the store
+ * says that our clock is wrong, the request is repeated once, signed with the time that the store's
+ * answer names.
  */
 #ifndef RR_BACKUP_S3_H
 #define RR_BACKUP_S3_H
@@ -36,25 +37,28 @@ struct s3_request {
 };
 
 /* Caller: s3_close(). ERR_CREDENTIALS, ERR_CONFIG. */
-enum errc s3_open(const struct s3_options *options, struct s3 **ret_s3, struct error *err) RR_MUST_CHECK;
+enum errc s3_open(const struct s3_options *options, struct s3 **ret_s3,
+                  struct error *err) RR_MUST_CHECK;
 void s3_close(struct s3 *s3); /* NULL is accepted */
 void s3_guard(struct s3 **s3);
 #define S3_GUARD __attribute__((cleanup(s3_guard)))
 
 /* Any status is a success, as with http_send() and http_get_range(). */
-enum errc s3_send(struct s3 *s3, const struct s3_request *request, struct http_response *ret_response,
-                  struct error *err) RR_MUST_CHECK;
-enum errc s3_get_range(struct s3 *s3, const struct s3_request *request, const struct http_range *range,
-                       struct http_response *ret_response, struct error *err) RR_MUST_CHECK;
+enum errc s3_send(struct s3 *s3, const struct s3_request *request,
+                  struct http_response *ret_response, struct error *err) RR_MUST_CHECK;
+enum errc s3_get_range(struct s3 *s3, const struct s3_request *request,
+                       const struct http_range *range, struct http_response *ret_response,
+                       struct error *err) RR_MUST_CHECK;
 
-/* HEAD of an object, or of one part (from 1; 0: the whole). Status 200, or 206 for a part; all else is
- * an error: since refusals of a HEAD have no text, a GET of one byte asks for the reason. `etag`: the
- * object must still have it; NULL: any. */
+/* HEAD of an object, or of one part (from 1; 0: the whole). Status 200, or 206 for a part; all else
+ * is an error: since refusals of a HEAD have no text, a GET of one byte asks for the reason.
+ * `etag`: the object must still have it; NULL: any. */
 enum errc s3_head(struct s3 *s3, const struct location *object, const char *etag, unsigned part,
                   struct http_response *ret_response, struct error *err) RR_MUST_CHECK;
 
-/* Sets the error that an answer without success means. Always returns an error. ERR_LOCATION_MISSING,
- * ERR_BACKUP_NOT_FOUND, ERR_BACKUP_CHANGED, ERR_OBJECT_STORE_DENIED, ERR_HTTP. */
+/* Sets the error that an answer without success means. Always returns an error.
+ * ERR_LOCATION_MISSING, ERR_BACKUP_NOT_FOUND, ERR_BACKUP_CHANGED, ERR_OBJECT_STORE_DENIED,
+ * ERR_HTTP. */
 enum errc s3_report(const struct s3 *s3, const struct s3_request *request,
                     const struct http_response *response, struct error *err) RR_MUST_CHECK;
 

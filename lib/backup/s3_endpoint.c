@@ -18,7 +18,8 @@ static const char *variable(const char *name)
 static enum errc refuse(struct error *err, const char *name, const char *why)
 {
     error_set(err, ERR_CONFIG, "%s %s", name, why);
-    return error_hint(err, "write it as http://host:port or https://host, without user, query or bucket");
+    return error_hint(
+        err, "write it as http://host:port or https://host, without user, query or bucket");
 }
 
 /* The scheme's own port is not part of the Host header, and so not of the signature. */
@@ -66,10 +67,12 @@ static enum errc load_region(struct s3_endpoint *endpoint, struct error *err)
 {
     const char *name = variable("AWS_REGION") ? "AWS_REGION" : "AWS_DEFAULT_REGION";
     const char *region = variable(name) ? variable(name) : DEFAULT_REGION;
-    size_t length = strspn(region, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+    size_t length =
+        strspn(region, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
     if (region[length] || length >= S3_REGION_SIZE) {
         error_set(err, ERR_CONFIG, "%s is not the name of a region", name);
-        return error_hint(err, "regions are called like 'eu-central-1'; look for blanks or a line break");
+        return error_hint(
+            err, "regions are called like 'eu-central-1'; look for blanks or a line break");
     }
     snprintf(endpoint->region, sizeof endpoint->region, "%s", region);
     return RR_OK;

@@ -1,10 +1,11 @@
 /*
  * s3_endpoint - where an S3 store is, and how its URLs are written.
  *
- * AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, names a store that is not Amazon's: its URLs are of path
- * style (http://host/bucket/key). Without them the store is Amazon's in AWS_REGION (else
- * AWS_DEFAULT_REGION): virtual-hosted style (https://bucket.s3.region.amazonaws.com/key), but path style
- * for bucket names that cannot be one label of a host name, because the certificate would not match.
+ * AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL, names a store that is not Amazon's: its URLs are of
+ * path style (http://host/bucket/key). Without them the store is Amazon's in AWS_REGION (else
+ * AWS_DEFAULT_REGION): virtual-hosted style (https://bucket.s3.region.amazonaws.com/key), but path
+ * style for bucket names that cannot be one label of a host name, because the certificate would not
+ * match.
  */
 #ifndef RR_BACKUP_S3_ENDPOINT_H
 #define RR_BACKUP_S3_ENDPOINT_H

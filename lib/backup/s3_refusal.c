@@ -1,6 +1,6 @@
 /*
- * What an S3 store says when it says no: <Error><Code>...</Code><Message>...</Message></Error>, in our
- * words, with what to do. Source of the codes: "Error responses" in the S3 API reference.
+ * What an S3 store says when it says no: <Error><Code>...</Code><Message>...</Message></Error>, in
+ * our words, with what to do. Source of the codes: "Error responses" in the S3 API reference.
  */
 #include <stdio.h>
 #include <string.h>
@@ -38,8 +38,8 @@ static struct refusal read_refusal(const struct http_response *response)
     struct xml_node *root = NULL;
     struct error ignored = ERROR_INIT;
     if (response->body.length &&
-        xml_parse(&refusal.arena, response->body.data, response->body.length, "the store's answer", &root,
-                  &ignored))
+        xml_parse(&refusal.arena, response->body.data, response->body.length, "the store's answer",
+                  &root, &ignored))
         root = NULL;
     refusal.code = text_of(root, "Code");
     refusal.message = text_of(root, "Message");
@@ -70,16 +70,17 @@ static const struct {
     {"SignatureDoesNotMatch", ERR_OBJECT_STORE_DENIED, "the secret key does not fit the access key",
      "check AWS_SECRET_ACCESS_KEY; a proxy that changes requests has the same effect"},
     {"AccessDenied", ERR_OBJECT_STORE_DENIED, "the access key has no permission",
-     "it needs s3:ListBucket on the bucket and s3:GetObject on its objects; for objects encrypted with KMS, "
-     "kms:Decrypt"},
+     "it needs s3:ListBucket on the bucket and s3:GetObject on its objects; for objects encrypted "
+     "with KMS also kms:Decrypt"},
     {"AllAccessDisabled", ERR_OBJECT_STORE_DENIED, "the store has closed the bucket", NULL},
     {"ExpiredToken", ERR_OBJECT_STORE_DENIED, "the session token has expired",
      "AWS_SESSION_TOKEN and the keys that belong to it must be renewed"},
     {"InvalidToken", ERR_OBJECT_STORE_DENIED, "the session token is invalid",
      "AWS_SESSION_TOKEN must belong to the keys; unset it for keys that need none"},
-    {"RequestTimeTooSkewed", ERR_OBJECT_STORE_DENIED, "this machine's clock differs from the store's",
-     "set the clock (NTP)"},
-    {"InvalidObjectState", ERR_OBJECT_STORE_DENIED, "the object is in an archive class and cannot be read",
+    {"RequestTimeTooSkewed", ERR_OBJECT_STORE_DENIED,
+     "this machine's clock differs from the store's", "set the clock (NTP)"},
+    {"InvalidObjectState", ERR_OBJECT_STORE_DENIED,
+     "the object is in an archive class and cannot be read",
      "restore it in the store first (aws s3api restore-object), or choose another backup"},
     {"PreconditionFailed", ERR_BACKUP_CHANGED, "the object was replaced while it was being read",
      "do not write a backup's name twice"},
@@ -101,7 +102,8 @@ static enum errc report_known(const struct refusal *refusal, const char *url, st
 
 /* A bucket of another region answers with a redirect or refuses the scope of the signature. */
 static enum errc report_region(const char *region, const struct refusal *refusal,
-                               const struct http_response *response, const char *url, struct error *err)
+                               const struct http_response *response, const char *url,
+                               struct error *err)
 {
     STR_GUARD struct str right = STR_INIT(SHOWN_BYTES);
     if (*refusal->region)
@@ -109,18 +111,21 @@ static enum errc report_region(const char *region, const struct refusal *refusal
     else
         (void)http_header_get(response, "x-amz-bucket-region", &right);
     bool is_elsewhere = right.length && strcmp(str_text(&right), region) != 0;
-    bool is_redirect = response->status == 301 || response->status == 307 || response->status == 308;
+    bool is_redirect =
+        response->status == 301 || response->status == 307 || response->status == 308;
     if (!is_redirect && !(is_elsewhere && (response->status == 400 || response->status == 403)))
         return RR_OK;
     STR_GUARD struct str quoted = STR_INIT(QUOTED_SIZE);
     if (is_elsewhere) {
         str_append_quoted(&quoted, str_text(&right), SHOWN_BYTES);
-        error_set(err, ERR_OBJECT_STORE_DENIED, "%s: the bucket is in region %s, but requests are signed for '%s'",
-                  url, str_text(&quoted), region);
+        error_set(err, ERR_OBJECT_STORE_DENIED,
+                  "%s: the bucket is in region %s, but requests are signed for '%s'", url,
+                  str_text(&quoted), region);
         return error_hint(err, "set AWS_REGION=%.60s", str_text(&right));
     }
     str_append_quoted(&quoted, refusal->endpoint, SHOWN_BYTES);
-    error_set(err, ERR_OBJECT_STORE_DENIED, "%s: the store redirects to endpoint %s", url, str_text(&quoted));
+    error_set(err, ERR_OBJECT_STORE_DENIED, "%s: the store redirects to endpoint %s", url,
+              str_text(&quoted));
     return error_hint(err, "set AWS_REGION to the bucket's region; it is '%s' now", region);
 }
 
@@ -140,8 +145,8 @@ static enum errc code_of_status(const struct s3_request *request, int status)
     }
 }
 
-static enum errc report_other(const struct s3_request *request, const struct refusal *refusal, int status,
-                              const char *url, struct error *err)
+static enum errc report_other(const struct s3_request *request, const struct refusal *refusal,
+                              int status, const char *url, struct error *err)
 {
     STR_GUARD struct str words = STR_INIT(2 * QUOTED_SIZE);
     if (*refusal->code) {
@@ -150,8 +155,8 @@ static enum errc report_other(const struct s3_request *request, const struct ref
         str_append_char(&words, ' ');
         str_append_quoted(&words, refusal->message, SHOWN_BYTES);
     }
-    return error_set(err, code_of_status(request, status), "%s: the store answered %d%s", url, status,
-                     str_text(&words));
+    return error_set(err, code_of_status(request, status), "%s: the store answered %d%s", url,
+                     status, str_text(&words));
 }
 
 enum errc s3_report_refusal(const char *region, const struct s3_request *request,

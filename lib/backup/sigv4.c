@@ -85,8 +85,8 @@ static void append_names(struct str *s, const struct header_set *set)
 }
 
 /* SHA-256 of the canonical request, which holds the session token and is wiped. */
-static void hash_canonical_request(const struct sigv4_request *request, const struct header_set *set,
-                                   char ret_hex[SHA256_HEX_SIZE])
+static void hash_canonical_request(const struct sigv4_request *request,
+                                   const struct header_set *set, char ret_hex[SHA256_HEX_SIZE])
 {
     struct str text = STR_INIT(4 * LIMIT_HTTP_HEADER_BYTES);
     str_printf(&text, "%s\n%s\n%s\n", request->method, request->path, request->query);
@@ -118,7 +118,8 @@ static void sign_text(const struct sigv4_key *key, const char *date, const char 
 
 void sigv4_sign(const struct sigv4_request *request, const struct sigv4_key *key, struct str *lines)
 {
-    char date[DATE_SIZE], timestamp[TIMESTAMP_SIZE], hash[SHA256_HEX_SIZE], signature[SHA256_HEX_SIZE];
+    char date[DATE_SIZE], timestamp[TIMESTAMP_SIZE], hash[SHA256_HEX_SIZE],
+        signature[SHA256_HEX_SIZE];
     time_t seconds = key->time_s;
     struct tm tm = {0};
     gmtime_r(&seconds, &tm);
@@ -137,8 +138,9 @@ void sigv4_sign(const struct sigv4_request *request, const struct sigv4_key *key
         str_printf(lines, "x-amz-content-sha256: %s\n", request->payload_sha256);
     if (key->session_token && secret_reveal(key->session_token))
         str_printf(lines, "x-amz-security-token: %s\n", secret_reveal(key->session_token));
-    str_printf(lines, "Authorization: " ALGORITHM " Credential=%s/%s, SignedHeaders=",
-               key->access_key_id, str_text(&scope));
+    str_printf(lines,
+               "Authorization: " ALGORITHM " Credential=%s/%s, SignedHeaders=", key->access_key_id,
+               str_text(&scope));
     append_names(lines, &set);
     str_printf(lines, ", Signature=%s\n", signature);
 }

@@ -2,8 +2,9 @@
  * sigv4 - AWS Signature Version 4 in the Authorization header, as S3 wants it.
  *
  * Source: "AWS API request signing" in the IAM user guide, and "Authenticating Requests: Using the
- * Authorization Header" in the S3 API reference. S3 encodes a path once and does not normalise it. Pure:
- * the time comes in. What is signed must be sent byte for byte, so the query is rendered here too.
+ * Authorization Header" in the S3 API reference. S3 encodes a path once and does not normalise it.
+ * Pure: the time comes in. What is signed must be sent byte for byte, so the query is rendered here
+ * too.
  */
 #ifndef RR_BACKUP_SIGV4_H
 #define RR_BACKUP_SIGV4_H
@@ -32,8 +33,9 @@ struct sigv4_request {
     const char *host;  /* as in the Host header: without the scheme's own port */
     const char *path;  /* percent-encoded, with its leading slash */
     const char *query; /* as sigv4_append_query() made it, "" for none */
-    /* Headers that are signed beside Host and ours: all x-amz-* must be. Names in lower case, values
-     * without blanks around them; ends with name NULL; may be NULL; they are sent by the caller. */
+    /* Headers that are signed beside Host and ours: all x-amz-* must be. Names in lower case,
+     * values without blanks around them; ends with name NULL; may be NULL; they are sent by the
+     * caller. */
     const struct http_header *headers;
     const char *payload_sha256;
     bool has_payload_header; /* x-amz-content-sha256, which S3 requires */
@@ -45,6 +47,7 @@ void sigv4_append_query(struct str *query, const struct http_header *parameters)
 
 /* Appends the header lines to send, each ended by '\n': x-amz-date, x-amz-content-sha256 and
  * x-amz-security-token as they apply, Authorization. */
-void sigv4_sign(const struct sigv4_request *request, const struct sigv4_key *key, struct str *lines);
+void sigv4_sign(const struct sigv4_request *request, const struct sigv4_key *key,
+                struct str *lines);
 
 #endif

@@ -41,15 +41,18 @@ static bool is_same(const struct file_identity *a, const struct file_identity *b
            a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
 }
 
-static enum errc report_changed(const struct file_source *source, const char *how, struct error *err)
+static enum errc report_changed(const struct file_source *source, const char *how,
+                                struct error *err)
 {
-    error_set(err, ERR_BACKUP_CHANGED, "'%s' was %s while it was being read", source->base.name, how);
-    return error_hint(err, "write backups under another name and rename them when they are complete, "
-                           "and do not touch them afterwards");
+    error_set(err, ERR_BACKUP_CHANGED, "'%s' was %s while it was being read", source->base.name,
+              how);
+    return error_hint(err,
+                      "write backups under another name and rename them when they are complete, "
+                      "and do not touch them afterwards");
 }
 
-/* After the bytes were read: what was read before a change is not to be used. The path is asked, not the
- * open file: it tells of another file in this one's place, and of this one all the same. */
+/* After the bytes were read: what was read before a change is not to be used. The path is asked,
+ * not the open file: it tells of another file in this one's place, and of this one all the same. */
 static enum errc check_unchanged(const struct file_source *source, struct error *err)
 {
     struct stat st;
@@ -116,10 +119,13 @@ static void file_source_free(struct source *base)
 static enum errc refuse_kind(const char *url, mode_t mode, struct error *err)
 {
     error_set(err, ERR_ARCHIVE_UNSUPPORTED, "'%s' is a %s, not a file", url,
-              S_ISDIR(mode) ? "folder" : S_ISFIFO(mode) ? "pipe" : "device or socket");
-    return error_hint(err, S_ISDIR(mode) ? "archives of pg_dump's directory format cannot be loaded; "
-                                           "make backups with 'pg_dump -Fc'"
-                                         : "archives are read at many places, which needs a file");
+              S_ISDIR(mode)    ? "folder"
+              : S_ISFIFO(mode) ? "pipe"
+                               : "device or socket");
+    return error_hint(err, S_ISDIR(mode)
+                               ? "archives of pg_dump's directory format cannot be loaded; "
+                                 "make backups with 'pg_dump -Fc'"
+                               : "archives are read at many places, which needs a file");
 }
 
 static enum errc report_open(const char *url, int sys_errno, struct error *err)
@@ -131,7 +137,8 @@ static enum errc report_open(const char *url, int sys_errno, struct error *err)
     case EACCES:
     case EPERM:
         error_set_errno(err, ERR_OBJECT_STORE_DENIED, sys_errno, "cannot open '%s'", url);
-        return error_hint(err, "uid %lu needs read permission on the file and on the folders above it",
+        return error_hint(err,
+                          "uid %lu needs read permission on the file and on the folders above it",
                           (unsigned long)geteuid());
     default:
         return error_set_errno(err, ERR_IO, sys_errno, "cannot open '%s'", url);

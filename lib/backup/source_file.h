@@ -1,9 +1,9 @@
 /*
  * source_file - one regular file as a source.
  *
- * Its identity is device, inode, size and time of change of content, of what the path names. Every read
- * looks again: a file that was written to, replaced or removed meanwhile is ERR_BACKUP_CHANGED. A
- * directory, a pipe or a device is ERR_ARCHIVE_UNSUPPORTED.
+ * Its identity is device, inode, size and time of change of content, of what the path names. Every
+ * read looks again: a file that was written to, replaced or removed meanwhile is
+ * ERR_BACKUP_CHANGED. A directory, a pipe or a device is ERR_ARCHIVE_UNSUPPORTED.
  */
 #ifndef RR_BACKUP_SOURCE_FILE_H
 #define RR_BACKUP_SOURCE_FILE_H

@@ -11,7 +11,8 @@
 
 enum { HEADER_VALUE_BYTES = 1024 };
 
-/* A load runs for hours: a store that restarts, or a network that is away for a minute, must not end it. */
+/* A load runs for hours: a store that restarts, or a network that is away for a minute, must not
+ * end it. */
 static const struct retry_policy patient = {
     .attempts = 12,
     .first_pause_ms = 250,
@@ -36,8 +37,8 @@ struct s3_reader {
 
 static enum errc report_changed(const struct s3_source *source, const char *what, struct error *err)
 {
-    error_set(err, ERR_BACKUP_CHANGED, "'%s' was replaced while it was being read: %s", source->base.name,
-              what);
+    error_set(err, ERR_BACKUP_CHANGED, "'%s' was replaced while it was being read: %s",
+              source->base.name, what);
     return error_hint(err, "do not write a backup's name twice");
 }
 
@@ -53,7 +54,8 @@ static bool is_size_right(const struct http_response *response, uint64_t size_by
            (text_to_u64(slash + 1, UINT64_MAX, &total) && total == size_bytes);
 }
 
-static enum errc check_answer(const void *context, const struct http_response *response, struct error *err)
+static enum errc check_answer(const void *context, const struct http_response *response,
+                              struct error *err)
 {
     const struct s3_source *source = context;
     STR_GUARD struct str etag = STR_INIT(HEADER_VALUE_BYTES);
@@ -90,7 +92,9 @@ static enum errc s3_read(struct source_reader *base, uint64_t offset, void *buff
         return RR_OK;
     if (response.status == 200) {
         error_set(err, ERR_UNSUPPORTED, "'%s': the store ignores ranged reads", source->base.name);
-        return error_hint(err, "archives are read at many places; a proxy in between may remove the Range header");
+        return error_hint(
+            err,
+            "archives are read at many places; a proxy in between may remove the Range header");
     }
     if (response.status == 404) /* it was there when it was opened */
         return report_changed(source, "it is gone", err);
@@ -161,7 +165,8 @@ enum errc source_s3_open(const struct s3_options *options, const struct location
                          struct source **ret_source, struct error *err)
 {
     if (!*object->path)
-        return error_set(err, ERR_BACKUP_NOT_FOUND, "'%s' is a bucket, not an object in it", object->url);
+        return error_set(err, ERR_BACKUP_NOT_FOUND, "'%s' is a bucket, not an object in it",
+                         object->url);
     S3_GUARD struct s3 *s3 = NULL;
     HTTP_RESPONSE_GUARD struct http_response response = {0};
     if (s3_open(options, &s3, err) || s3_head(s3, object, NULL, 0, &response, err))
@@ -170,9 +175,11 @@ enum errc source_s3_open(const struct s3_options *options, const struct location
     uint64_t size_bytes;
     if (!http_header_get(&response, "content-length", &length) ||
         !text_to_u64(str_text(&length), INT64_MAX, &size_bytes))
-        return error_set(err, ERR_HTTP, "'%s': the store does not tell the object's size", object->url);
+        return error_set(err, ERR_HTTP, "'%s': the store does not tell the object's size",
+                         object->url);
     if (!http_header_get(&response, "etag", &etag) || !etag.length || etag.is_cut)
-        return error_set(err, ERR_HTTP, "'%s': the store does not tell the object's ETag", object->url);
+        return error_set(err, ERR_HTTP, "'%s': the store does not tell the object's ETag",
+                         object->url);
     (void)http_header_get(&response, "x-amz-version-id", &version);
     *ret_source = make_source(options, object, str_text(&etag), str_text(&version), size_bytes);
     return RR_OK;

@@ -1,6 +1,6 @@
 /*
- * Backups in a folder of files. Sub-folders are looked into only where the name pattern could match, and
- * so only as deep as it has slashes; what is not a regular file is skipped.
+ * Backups in a folder of files. Sub-folders are looked into only where the name pattern could
+ * match, and so only as deep as it has slashes; what is not a regular file is skipped.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -44,7 +44,8 @@ static enum errc report_folder(const struct location *folder, const char *relati
     const char *url = folder->url, *slash = *relative && !text_has_suffix(url, "/") ? "/" : "";
     switch (sys_errno) {
     case ENOENT:
-        return error_set(err, ERR_LOCATION_MISSING, "there is no folder '%s%s%s'", url, slash, relative);
+        return error_set(err, ERR_LOCATION_MISSING, "there is no folder '%s%s%s'", url, slash,
+                         relative);
     case ENOTDIR:
         error_set(err, ERR_LOCATION_MISSING, "'%s%s%s' is not a folder", url, slash, relative);
         return error_hint(err, "backups.location is the folder that holds the backups");
@@ -55,7 +56,8 @@ static enum errc report_folder(const struct location *folder, const char *relati
         return error_hint(err, "uid %lu needs permission to read the folder and to enter it",
                           (unsigned long)geteuid());
     default:
-        return error_set_errno(err, ERR_IO, sys_errno, "cannot list '%s%s%s'", url, slash, relative);
+        return error_set_errno(err, ERR_IO, sys_errno, "cannot list '%s%s%s'", url, slash,
+                               relative);
     }
 }
 

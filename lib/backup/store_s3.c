@@ -1,8 +1,9 @@
 /*
  * Backups in an S3 store: ListObjectsV2, small objects, and the checksums that the store keeps.
  *
- * Keys are asked for with encoding-type=url, since XML 1.0 cannot hold every key, and decoded only where
- * the answer says that they are encoded: not every store does it. In that encoding a blank is '+'.
+ * Keys are asked for with encoding-type=url, since XML 1.0 cannot hold every key, and decoded only
+ * where the answer says that they are encoded: not every store does it. In that encoding a blank is
+ * '+'.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,8 +81,9 @@ static enum errc take_entry(struct paging *paging, const struct xml_node *entry,
     if (++paging->seen_count > LIMIT_LIST_OBJECTS) {
         error_set(err, ERR_TOO_LARGE, "'%s' holds more than %zu objects", listing->folder->url,
                   LIMIT_LIST_OBJECTS);
-        return error_hint(err, "keep backups in a folder of their own, or let backups.name begin with the text "
-                               "that all of them share");
+        return error_hint(
+            err, "keep backups in a folder of their own, or let backups.name begin with the text "
+                 "that all of them share");
     }
     const char *name = str_text(&key) + paging->folder.length;
     if (!text_has_prefix(str_text(&key), str_text(&paging->prefix)))
@@ -90,8 +92,8 @@ static enum errc take_entry(struct paging *paging, const struct xml_node *entry,
     return is_folder_mark ? RR_OK : listing->found(listing->context, name, size_bytes, err);
 }
 
-/* Where the next page begins. A store that says "more" but not where, or the same again, would keep us
- * forever. */
+/* Where the next page begins. A store that says "more" but not where, or the same again, would keep
+ * us forever. */
 static enum errc take_token(struct paging *paging, const struct xml_node *root, struct error *err)
 {
     const char *token = xml_child_text(root, "NextContinuationToken");
@@ -105,12 +107,13 @@ static enum errc take_token(struct paging *paging, const struct xml_node *root, 
     return str_check(&paging->token, "the continuation token of a listing", err);
 }
 
-static enum errc take_page(struct paging *paging, const struct http_response *response, struct error *err)
+static enum errc take_page(struct paging *paging, const struct http_response *response,
+                           struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
     struct xml_node *root;
-    if (xml_parse(&arena, str_text(&response->body), response->body.length, "the listing of a bucket", &root,
-                  err))
+    if (xml_parse(&arena, str_text(&response->body), response->body.length,
+                  "the listing of a bucket", &root, err))
         return err->code;
     if (!text_equal(root->name, "ListBucketResult"))
         return report_listing(paging, "is none: is AWS_ENDPOINT_URL_S3 an S3 store?", err);
@@ -130,8 +133,8 @@ static enum errc fetch_page(struct paging *paging, struct error *err)
         {"prefix", str_text(&paging->prefix)},
     };
     size_t count = 3;
-    if (listing->pattern->folder_count == 0)
-        query[count++] = (struct http_header){"delimiter", "/"}; /* what is in sub-folders stays unlisted */
+    if (listing->pattern->folder_count == 0) /* what is in sub-folders stays unlisted */
+        query[count++] = (struct http_header){"delimiter", "/"};
     if (paging->token.length)
         query[count++] = (struct http_header){"continuation-token", str_text(&paging->token)};
     const struct s3_request request = {
@@ -191,7 +194,8 @@ static enum errc open_source(const struct location *object, const struct cancel 
 static enum errc is_listed(struct s3 *s3, const struct location *object, bool *ret_is_listed,
                            bool *ret_may_list, struct error *err)
 {
-    const struct http_header query[] = {{"list-type", "2"}, {"max-keys", "1"}, {"prefix", object->path}, {0}};
+    const struct http_header query[] = {
+        {"list-type", "2"}, {"max-keys", "1"}, {"prefix", object->path}, {0}};
     const struct s3_request request = {
         .method = "GET",
         .location = object,
@@ -207,7 +211,8 @@ static enum errc is_listed(struct s3 *s3, const struct location *object, bool *r
     *ret_may_list = response.status == 200;
     if (!*ret_may_list)
         return RR_OK;
-    if (xml_parse(&arena, str_text(&response.body), response.body.length, "the listing of a bucket", &root, err))
+    if (xml_parse(&arena, str_text(&response.body), response.body.length, "the listing of a bucket",
+                  &root, err))
         return err->code;
     *ret_is_listed = text_equal(xml_child_text(xml_child(root, "Contents"), "Key"), object->path);
     return RR_OK;
@@ -223,7 +228,8 @@ static enum errc fetch_small(const struct location *object, const struct cancel 
     };
     S3_GUARD struct s3 *s3 = NULL;
     HTTP_RESPONSE_GUARD struct http_response response = {0};
-    if (s3_open(&(struct s3_options){.cancel = cancel}, &s3, err) || s3_send(s3, &request, &response, err))
+    if (s3_open(&(struct s3_options){.cancel = cancel}, &s3, err) ||
+        s3_send(s3, &request, &response, err))
         return err->code;
     if (response.status == 200) {
         *ret_is_there = true;
@@ -256,7 +262,7 @@ static const struct {
     enum digest_kind kind;
     size_t base64_length;
 } checksum_headers[] = {
-    {"x-amz-checksum-sha256", DIGEST_SHA256, 44}, {"x-amz-checksum-sha1", DIGEST_SHA1, 28},
+    {"x-amz-checksum-sha256", DIGEST_SHA256, 44},       {"x-amz-checksum-sha1", DIGEST_SHA1, 28},
     {"x-amz-checksum-crc64nvme", DIGEST_CRC64NVME, 12}, {"x-amz-checksum-crc32c", DIGEST_CRC32C, 8},
     {"x-amz-checksum-crc32", DIGEST_CRC32, 8},
 };
@@ -281,8 +287,9 @@ static bool parse_checksum(struct arena *arena, const struct http_response *resp
         const char *text = str_text(&value);
         bool is_composite = value.length > length && text[length] == '-';
         if (value.is_cut || value.length < length ||
-            (is_composite ? !text_to_u64(text + length + 1, LIMIT_UPLOAD_PARTS, &parts) || parts == 0
-                          : value.length != length))
+            (is_composite
+                 ? !text_to_u64(text + length + 1, LIMIT_UPLOAD_PARTS, &parts) || parts == 0
+                 : value.length != length))
             continue;
         *ret_checksum = (struct backup_checksum){
             .is_known = true,
@@ -307,11 +314,13 @@ struct upload {
 };
 
 /* A store that does not know parts says so in its own way; only trouble and change are errors. */
-static enum errc ask_part(const struct upload *upload, size_t index, bool *ret_is_told, struct error *err)
+static enum errc ask_part(const struct upload *upload, size_t index, bool *ret_is_told,
+                          struct error *err)
 {
     HTTP_RESPONSE_GUARD struct http_response response = {0};
     if (s3_head(upload->s3, upload->object, upload->etag, (unsigned)index + 1, &response, err)) {
-        bool is_refused = (err->http_status >= 400 && err->http_status < 500) || err->http_status == 501;
+        bool is_refused =
+            (err->http_status >= 400 && err->http_status < 500) || err->http_status == 501;
         if (!is_refused || err->code == ERR_BACKUP_CHANGED)
             return err->code;
         error_clear(err);
@@ -336,11 +345,13 @@ static enum errc ask_parts(const struct upload *upload, bool *ret_is_told, struc
 {
     size_t last = upload->part_count - 1;
     bool is_told = true;
-    if (ask_part(upload, 0, &is_told, err) || (is_told && last && ask_part(upload, last, &is_told, err)))
+    if (ask_part(upload, 0, &is_told, err) ||
+        (is_told && last && ask_part(upload, last, &is_told, err)))
         return err->code;
     for (size_t i = 1; i < last; i++)
         upload->part_bytes[i] = upload->part_bytes[0];
-    if (is_told && upload->part_bytes[0] <= upload->size_bytes && sum_parts(upload) != upload->size_bytes)
+    if (is_told && upload->part_bytes[0] <= upload->size_bytes &&
+        sum_parts(upload) != upload->size_bytes)
         for (size_t i = 1; i < last && is_told; i++)
             if (ask_part(upload, i, &is_told, err))
                 return err->code;

@@ -1,8 +1,8 @@
 /*
- * The three CRCs are of the reflected kind (least significant bit first), with all ones before and after.
- * They are computed eight bytes at a time with eight tables (M. Kounavis and F. Berry, "A Systematic
- * Approach to Building High Performance, Software-based, CRC Generators", 2005) in one 64-bit register:
- * a 32-bit CRC simply leaves its upper half zero, so that one routine serves all.
+ * The three CRCs are of the reflected kind (least significant bit first), with all ones before and
+ * after. They are computed eight bytes at a time with eight tables (M. Kounavis and F. Berry, "A
+ * Systematic Approach to Building High Performance, Software-based, CRC Generators", 2005) in one
+ * 64-bit register: a 32-bit CRC simply leaves its upper half zero, so that one routine serves all.
  */
 #include "lib/net/digest.h"
 
@@ -89,9 +89,10 @@ static uint64_t crc_update(const struct crc_kind *crc, uint64_t value, const uin
     const uint64_t(*table)[256] = crc->table;
     for (; length >= 8; p += 8, length -= 8) {
         value ^= load_little_endian(p);
-        value = table[7][value & 0xff] ^ table[6][value >> 8 & 0xff] ^ table[5][value >> 16 & 0xff] ^
-                table[4][value >> 24 & 0xff] ^ table[3][value >> 32 & 0xff] ^
-                table[2][value >> 40 & 0xff] ^ table[1][value >> 48 & 0xff] ^ table[0][value >> 56];
+        value = table[7][value & 0xff] ^ table[6][value >> 8 & 0xff] ^
+                table[5][value >> 16 & 0xff] ^ table[4][value >> 24 & 0xff] ^
+                table[3][value >> 32 & 0xff] ^ table[2][value >> 40 & 0xff] ^
+                table[1][value >> 48 & 0xff] ^ table[0][value >> 56];
     }
     for (; length; p++, length--)
         value = (value >> 8) ^ table[0][(value ^ *p) & 0xff];
@@ -103,7 +104,7 @@ static uint64_t all_ones(const struct crc_kind *crc)
     return UINT64_MAX >> (64 - 8 * crc->size_bytes);
 }
 
-/* The hash functions do not fail, except where a cryptographic policy of the machine forbids one. */
+/* Hashing does not fail, except where a cryptographic policy of the machine forbids a hash. */
 static void must(int is_done, const char *what)
 {
     if (is_done == 1)
@@ -129,7 +130,8 @@ static void start(struct digest *digest)
     if (digest->crc)
         digest->crc_register = all_ones(digest->crc);
     else
-        must(EVP_DigestInit_ex(digest->context, hash_of(digest->kind), NULL), digest_name(digest->kind));
+        must(EVP_DigestInit_ex(digest->context, hash_of(digest->kind), NULL),
+             digest_name(digest->kind));
 }
 
 struct digest *digest_new(enum digest_kind kind)

@@ -1,8 +1,8 @@
 /*
  * digest - hashes and checksums, on OpenSSL and zlib, which stay inside this room.
  *
- * SHA-256 and HMAC-SHA-256 for signatures and side files; SHA-1, CRC32, CRC32C and CRC64NVME because
- * object stores keep checksums of those kinds (x-amz-checksum-*).
+ * SHA-256 and HMAC-SHA-256 for signatures and side files; SHA-1, CRC32, CRC32C and CRC64NVME
+ * because object stores keep checksums of those kinds (x-amz-checksum-*).
  */
 #ifndef RR_NET_DIGEST_H
 #define RR_NET_DIGEST_H
@@ -13,14 +13,21 @@
 #include "lib/base/error.h"
 #include "lib/base/str.h"
 
-enum digest_kind { DIGEST_SHA256, DIGEST_SHA1, DIGEST_MD5, DIGEST_CRC32, DIGEST_CRC32C, DIGEST_CRC64NVME };
+enum digest_kind {
+    DIGEST_SHA256,
+    DIGEST_SHA1,
+    DIGEST_MD5,
+    DIGEST_CRC32,
+    DIGEST_CRC32C,
+    DIGEST_CRC64NVME
+};
 enum { DIGEST_MAX_SIZE = 32, SHA256_SIZE = 32, SHA256_HEX_SIZE = 65 };
 
 struct digest;
 
 struct digest *digest_new(enum digest_kind kind);
 void digest_update(struct digest *digest, const void *bytes, size_t length);
-/* Writes the value (big-endian for CRCs, as S3 sends them) and its length; the digest starts anew. */
+/* Writes the value (CRCs big-endian, as S3 sends them) and its length; the digest starts anew. */
 void digest_finish(struct digest *digest, uint8_t ret_value[DIGEST_MAX_SIZE], size_t *ret_length);
 void digest_free(struct digest *digest); /* NULL is accepted */
 void digest_guard(struct digest **digest);

@@ -13,7 +13,11 @@
 #include "lib/base/limits.h"
 #include "lib/net/transfer.h"
 
-enum { CONNECT_TIMEOUT_MS = 10 * 1000, STALL_TIMEOUT_MS = 30 * 1000, RETRY_AFTER_MAX_S = 24 * 3600 };
+enum {
+    CONNECT_TIMEOUT_MS = 10 * 1000,
+    STALL_TIMEOUT_MS = 30 * 1000,
+    RETRY_AFTER_MAX_S = 24 * 3600
+};
 
 static const struct retry_policy default_policy = {
     .attempts = 6,
@@ -144,7 +148,8 @@ static enum errc run_call(struct call *call, struct http_response *ret_response,
 {
     struct http *http = call->http;
     enum errc code = retry_run(&http->policy, http->clock, http->cancel, try_once, call, err);
-    if (code == ERR_HTTP && call->has_answer) { /* the caller can make more of the answer than we can */
+    if (code == ERR_HTTP && call->has_answer) {
+        /* The caller can make more of the answer than we can. */
         error_clear(err);
         code = RR_OK;
     }

@@ -15,15 +15,14 @@
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/net/failure.h"
 
 enum {
     DEADLINE_BASE_MS = 60 * 1000,
     SLOWEST_BYTES_PER_MS = 64, /* 64 KiB/s, about */
     RECEIVE_BUFFER_BYTES = 256 * 1024,
     SHOWN_BYTES = 200,
-    VERIFY_NOT_REACHED = 1,   /* libcurl's value while only the name has been looked at */
-    VERIFY_NOT_YET_VALID = 9, /* X509_V_ERR_CERT_NOT_YET_VALID and ..._HAS_EXPIRED */
-    VERIFY_EXPIRED = 10,
+    HOST_SIZE = 256,
 };
 
 struct transport {
@@ -41,10 +40,10 @@ struct flight {
     struct transport *transport;
     struct transfer *transfer;
     struct error *err;
-    char host[256];
+    char host[HOST_SIZE];
     uint64_t begin_ms, last_byte_ms;
-    size_t header_bytes;  /* of all answers of this try, interim ones too */
-    bool has_headers;     /* the final answer's are complete */
+    size_t header_bytes;   /* of all answers of this try, interim ones too */
+    bool has_headers;      /* the final answer's are complete */
     bool is_range_ignored; /* 200 for a range: its body is not wanted */
     char curl_text[CURL_ERROR_SIZE];
 };
@@ -54,7 +53,7 @@ struct flight {
 static void setup_process(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    /* A peer that hangs up while OpenSSL writes is an error to report, not the end of the program. */
+    /* A peer that hangs up while OpenSSL writes is an error to report, not our end. */
     struct sigaction now;
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
         signal(SIGPIPE, SIG_IGN);
@@ -126,14 +125,12 @@ void transport_close(struct transport *transport)
 static bool is_range_as_asked(const struct transfer *transfer)
 {
     const struct http_range *range = transfer->range;
-    uint64_t first, last;
-    int end = 0;
+    char asked[64];
     STR_GUARD struct str value = STR_INIT(SHOWN_BYTES);
-    if (!http_header_get(&transfer->response, "content-range", &value) || value.is_cut)
-        return false;
-    if (sscanf(str_text(&value), "bytes %" SCNu64 "-%" SCNu64 "/%n", &first, &last, &end) != 2 || !end)
-        return false;
-    return first == range->offset + transfer->range_done && last == range->offset + range->length - 1;
+    snprintf(asked, sizeof asked, "bytes %" PRIu64 "-%" PRIu64 "/",
+             range->offset + transfer->range_done, range->offset + range->length - 1);
+    return http_header_get(&transfer->response, "content-range", &value) &&
+           text_has_prefix(str_text(&value), asked);
 }
 
 static bool check_headers(struct flight *flight)
@@ -148,7 +145,8 @@ static bool check_headers(struct flight *flight)
     }
     if (is_range_as_asked(transfer))
         return true;
-    error_set(flight->err, ERR_HTTP, "%s answered with other bytes than it was asked for", flight->host);
+    error_set(flight->err, ERR_HTTP, "%s answered with other bytes than it was asked for",
+              flight->host);
     return false;
 }
 
@@ -160,8 +158,8 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
     flight->last_byte_ms = clock_boottime_ms(flight->transport->clock);
     flight->header_bytes += length;
     if (flight->header_bytes > LIMIT_HTTP_HEADER_BYTES) {
-        error_set(flight->err, ERR_TOO_LARGE, "%s sent more than %zu bytes of headers", flight->host,
-                  LIMIT_HTTP_HEADER_BYTES);
+        error_set(flight->err, ERR_TOO_LARGE, "%s sent more than %zu bytes of headers",
+                  flight->host, LIMIT_HTTP_HEADER_BYTES);
         return 0;
     }
     if (flight->has_headers)
@@ -246,7 +244,8 @@ static enum errc add_header(struct curl_slist **list, const char *name, const ch
 {
     WIPE_GUARD struct str line = STR_INIT(LIMIT_HTTP_HEADER_BYTES);
     if (strpbrk(name, "\r\n:; ") || strpbrk(value, "\r\n"))
-        return error_set(err, ERR_CONFIG, "the value of HTTP header '%.40s' holds a line break", name);
+        return error_set(err, ERR_CONFIG, "the value of HTTP header '%.40s' holds a line break",
+                         name);
     if (*value)
         str_printf(&line, "%s: %s", name, value);
     else
@@ -355,10 +354,10 @@ static void set_options(struct flight *flight, struct curl_slist *lines)
     SET(CURLOPT_ERRORBUFFER, flight->curl_text);
 }
 
-/* ---- failures in our words ---- */
+/* ---- failures ---- */
 
 /* The host with its port, without user and password. */
-static void find_host(const char *url, char host[256])
+static void find_host(const char *url, char host[HOST_SIZE])
 {
     const char *begin = strstr(url, "://");
     begin = begin ? begin + 3 : url;
@@ -368,95 +367,34 @@ static void find_host(const char *url, char host[256])
         length -= (size_t)(at + 1 - begin);
         begin = at + 1;
     }
-    STR_GUARD struct str quoted = STR_INIT(255);
+    STR_GUARD struct str quoted = STR_INIT(HOST_SIZE - 1);
     STR_GUARD struct str plain = STR_INIT(SHOWN_BYTES);
     str_append_bytes(&plain, begin, length);
     str_append_quoted(&quoted, str_text(&plain), SHOWN_BYTES);
-    strcpy(host, str_text(&quoted));
+    snprintf(host, HOST_SIZE, "%s", str_text(&quoted));
 }
 
-static enum errc report_tls(const struct flight *flight, CURLcode result, const char *detail)
+static enum errc report(const struct flight *flight, CURLcode result)
 {
     const struct transport *transport = flight->transport;
-    struct error *err = flight->err;
-    long verify = 0;
-    curl_easy_getinfo(transport->easy, CURLINFO_SSL_VERIFYRESULT, &verify);
-    error_set(err, ERR_TLS, "no trusted TLS connection to %s: %s", flight->host, detail);
-    const char *file = transport->ca_file ? transport->ca_file : "none, because there is no CA bundle here";
-    if (result == CURLE_PEER_FAILED_VERIFICATION && verify <= VERIFY_NOT_REACHED)
-        return error_hint(err, "the certificate is for another name than the one in the URL");
-    if (result == CURLE_PEER_FAILED_VERIFICATION &&
-        (verify == VERIFY_NOT_YET_VALID || verify == VERIFY_EXPIRED))
-        return error_hint(err, "compare the certificate's dates with this machine's clock");
-    if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE)
-        return error_hint(err, "certificates are checked against the CA file %s; another one (PEM) is "
-                               "given in AWS_CA_BUNDLE (object store) or SSL_CERT_FILE", file);
-    return error_hint(err, "check that the URL's scheme (https) and port are right, and that the server "
-                           "speaks TLS 1.2 or newer");
-}
-
-/* The handshake fails with one code whether the peer speaks no TLS or the network broke. */
-static bool is_broken_handshake(const struct flight *flight)
-{
-    long sys_errno = 0;
-    curl_easy_getinfo(flight->transport->easy, CURLINFO_OS_ERRNO, &sys_errno);
-    return sys_errno != 0 || strstr(flight->curl_text, "SSL_ERROR_SYSCALL") ||
-           strstr(flight->curl_text, "unexpected eof") || strstr(flight->curl_text, "Connection reset");
-}
-
-static enum errc report_curl(const struct flight *flight, CURLcode result)
-{
-    struct error *err = flight->err;
-    STR_GUARD struct str detail = STR_INIT(4 * SHOWN_BYTES);
-    str_append_quoted(&detail, *flight->curl_text ? flight->curl_text : curl_easy_strerror(result),
-                      SHOWN_BYTES);
-    const char *text = str_text(&detail);
-    switch (result) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-        error_set(err, ERR_NETWORK, "the name of %s cannot be resolved", flight->host);
-        return error_hint(err, "check the host name and this machine's DNS");
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        error_set(err, ERR_NETWORK, "the name of the proxy for %s cannot be resolved", flight->host);
-        return error_hint(err, "check http_proxy, https_proxy and no_proxy in the environment");
-    case CURLE_COULDNT_CONNECT:
-        error_set(err, ERR_NETWORK, "cannot connect to %s: %s", flight->host, text);
-        return error_hint(err, "check that it is running, and network policies and proxies in between");
-    case CURLE_OPERATION_TIMEDOUT:
-        error_set(err, ERR_TIMEOUT, "%s did not accept a connection within %" PRIu64 " ms", flight->host,
-                  flight->transport->connect_timeout_ms);
-        return error_hint(err, "check host, port, network policies and proxies in between");
-    case CURLE_GOT_NOTHING:
-        error_set(err, ERR_NETWORK, "%s closed the connection without an answer", flight->host);
-        return error_hint(err, "check the URL's scheme (http or https) and port, and the server's log");
-    case CURLE_PARTIAL_FILE:
-        return error_set(err, ERR_NETWORK, "the answer of %s was cut off", flight->host);
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY:
-        error_set(err, ERR_HTTP, "what %s answered is not HTTP: %s", flight->host, text);
-        return error_hint(err, "check the URL's scheme (http or https) and port");
-    case CURLE_URL_MALFORMAT:
-        return error_set(err, ERR_CONFIG, "the URL with host %s is malformed", flight->host);
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_ISSUER_ERROR:
-        return report_tls(flight, result, text);
-    case CURLE_SSL_CONNECT_ERROR:
-        if (!is_broken_handshake(flight))
-            return report_tls(flight, result, text);
-        return error_set(err, ERR_NETWORK, "the connection to %s broke: %s", flight->host, text);
-    case CURLE_OUT_OF_MEMORY:
-        mem_die(0);
-    default:
-        return error_set(err, ERR_NETWORK, "the connection to %s broke: %s", flight->host, text);
-    }
+    struct failure failure = {
+        .result = (int)result,
+        .curl_text = *flight->curl_text ? flight->curl_text : curl_easy_strerror(result),
+        .host = flight->host,
+        .ca_file = transport->ca_file,
+        .connect_timeout_ms = transport->connect_timeout_ms,
+    };
+    curl_easy_getinfo(transport->easy, CURLINFO_SSL_VERIFYRESULT, &failure.verify_result);
+    curl_easy_getinfo(transport->easy, CURLINFO_OS_ERRNO, &failure.sys_errno);
+    return failure_report(&failure, flight->err);
 }
 
 static uint64_t deadline_ms(const struct transfer *transfer)
 {
     const struct http_request *request = transfer->request;
     size_t bytes = transfer->range ? transfer->range->length : request->body_limit;
-    return request->deadline_ms ? request->deadline_ms : DEADLINE_BASE_MS + bytes / SLOWEST_BYTES_PER_MS;
+    return request->deadline_ms ? request->deadline_ms
+                                : DEADLINE_BASE_MS + bytes / SLOWEST_BYTES_PER_MS;
 }
 
 /* What ends a try from our side. */
@@ -470,8 +408,8 @@ static enum errc check_patience(struct flight *flight)
         return error_set(flight->err, ERR_TIMEOUT, "%s was not done answering after %" PRIu64 " ms",
                          flight->host, limit);
     if (now - flight->last_byte_ms > transport->stall_timeout_ms)
-        return error_set(flight->err, ERR_TIMEOUT, "%s sent nothing for %" PRIu64 " ms", flight->host,
-                         transport->stall_timeout_ms);
+        return error_set(flight->err, ERR_TIMEOUT, "%s sent nothing for %" PRIu64 " ms",
+                         flight->host, transport->stall_timeout_ms);
     return RR_OK;
 }
 
@@ -526,7 +464,7 @@ static enum errc judge(struct flight *flight, CURLcode result)
     if (flight->is_range_ignored)
         return RR_OK;
     if (result != CURLE_OK)
-        return report_curl(flight, result);
+        return report(flight, result);
     if (!flight->has_headers) /* libcurl calls half a header a success */
         return error_set(flight->err, ERR_NETWORK, "the answer of %s was cut off", flight->host);
     if (transfer->range && transfer->response.status == 206 &&

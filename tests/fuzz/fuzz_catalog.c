@@ -1,6 +1,6 @@
 /*
- * What people write into restore.yaml and what a store says about names: a location, a name pattern and
- * a name, one a line. Beside not crashing, what is understood must be consistent.
+ * What people write into restore.yaml and what a store says about names: a location, a name pattern
+ * and a name, one a line. Beside not crashing, what is understood must be consistent.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -12,9 +12,10 @@ struct variable {
 static inline void set_environment(const struct variable *variables)
 {
     static const char *const all[] = {
-        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
-        "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR",
-        "http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY", NULL,
+        "AWS_ACCESS_KEY_ID",  "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
+        "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3",   "AWS_ENDPOINT_URL",  "AWS_CA_BUNDLE",
+        "SSL_CERT_FILE",      "SSL_CERT_DIR",          "http_proxy",        "https_proxy",
+        "all_proxy",          "HTTPS_PROXY",           "ALL_PROXY",         NULL,
     };
     for (const char *const *name = all; *name; name++)
         unsetenv(*name);

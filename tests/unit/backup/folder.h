@@ -35,7 +35,8 @@ static inline void folder_write(const struct folder *folder, const char *name, c
 {
     char path[4096 + 64];
     snprintf(path, sizeof path, "%s", folder_path(folder, name));
-    for (char *slash = strchr(path + strlen(folder->path) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(path + strlen(folder->path) + 1, '/'); slash;
+         slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         mkdir(path, 0777);
         *slash = '/';
@@ -46,7 +47,8 @@ static inline void folder_write(const struct folder *folder, const char *name, c
     assert_int_equal(fclose(file), 0);
 }
 
-static inline void folder_write_text(const struct folder *folder, const char *name, const char *text)
+static inline void folder_write_text(const struct folder *folder, const char *name,
+                                     const char *text)
 {
     folder_write(folder, name, text, strlen(text));
 }

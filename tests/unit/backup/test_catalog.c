@@ -20,25 +20,42 @@ static int make_root(void **state)
     folder_make(&root);
     static const char *const names[] = {
         /* what a folder of backups looks like after a while */
-        "prod/2024-12-08T00:00:00Z.dump", "prod/2024-12-09T00:00:00Z.dump", "prod/2024-12-10T00:00:00Z.dump",
-        "prod/2024-12-10T06:00:00Z.dump", "prod/2024-12-10T00:00:00Z.dump.sha256", "prod/README",
-        "prod/2024-12-11T00:00:00Z.dump.tmp", "prod/old/2024-12-01T00:00:00Z.dump",
+        "prod/2024-12-08T00:00:00Z.dump",
+        "prod/2024-12-09T00:00:00Z.dump",
+        "prod/2024-12-10T00:00:00Z.dump",
+        "prod/2024-12-10T06:00:00Z.dump",
+        "prod/2024-12-10T00:00:00Z.dump.sha256",
+        "prod/README",
+        "prod/2024-12-11T00:00:00Z.dump.tmp",
+        "prod/old/2024-12-01T00:00:00Z.dump",
         /* a folder a day, and strangers beside */
-        "tree/2024/12/10/db.dump", "tree/2024/12/11/db.dump", "tree/2024/12/11/notes", "tree/2024/13/11/db.dump",
-        "tree/2024/db.dump", "tree/x/12/11/db.dump", "tree/2024/12/11/12/db.dump",
+        "tree/2024/12/10/db.dump",
+        "tree/2024/12/11/db.dump",
+        "tree/2024/12/11/notes",
+        "tree/2024/13/11/db.dump",
+        "tree/2024/db.dump",
+        "tree/x/12/11/db.dump",
+        "tree/2024/12/11/12/db.dump",
         /* zones make names of one instant */
-        "zones/2024-12-10 00:00:00Z", "zones/2024-12-10 01:00:00+0100", "zones/2024-12-11 01:00:00+01:00",
+        "zones/2024-12-10 00:00:00Z",
+        "zones/2024-12-10 01:00:00+0100",
+        "zones/2024-12-11 01:00:00+01:00",
         /* nothing that matches */
-        "strange/dump.1", "strange/dump.2",
+        "strange/dump.1",
+        "strange/dump.2",
         /* names that are text, not patterns */
-        "short/d", "odd/a'b\n%2024-12-10", "days/db-2024-12-10.dump",
+        "short/d",
+        "odd/a'b\n%2024-12-10",
+        "days/db-2024-12-10.dump",
     };
     for (size_t i = 0; i < COUNT(names); i++)
         folder_write_text(&root, names[i], "x");
     assert_int_equal(mkdir(folder_path(&root, "empty"), 0777), 0);
     assert_int_equal(mkdir(folder_path(&root, "prod/2024-12-12T00:00:00Z.dump"), 0777), 0);
     assert_int_equal(mkfifo(folder_path(&root, "prod/2024-12-13T00:00:00Z.dump"), 0666), 0);
-    assert_int_equal(symlink("2024-12-08T00:00:00Z.dump", folder_path(&root, "prod/2024-12-14T00:00:00Z.dump")), 0);
+    assert_int_equal(
+        symlink("2024-12-08T00:00:00Z.dump", folder_path(&root, "prod/2024-12-14T00:00:00Z.dump")),
+        0);
     assert_int_equal(symlink("nowhere", folder_path(&root, "prod/2024-12-15T00:00:00Z.dump")), 0);
     assert_int_equal(symlink("..", folder_path(&root, "tree/2024/12/12")), 0);
     return 0;
@@ -67,12 +84,16 @@ static void test_lists_are_complete_and_in_order(void **state)
     static const struct {
         const char *folder, *pattern, *names[6];
     } rows[] = {
-        {"prod/", RFC_NAME,
+        {"prod/",
+         RFC_NAME,
          {"2024-12-08T00:00:00Z.dump", "2024-12-09T00:00:00Z.dump", "2024-12-10T00:00:00Z.dump",
           "2024-12-10T06:00:00Z.dump", "2024-12-14T00:00:00Z.dump"}},
         {"prod", "old/" RFC_NAME, {"old/2024-12-01T00:00:00Z.dump"}},
-        {"tree", "%Y/%m/%d/db.dump", {"2024/12/10/db.dump", "2024/12/11/db.dump", "2024/12/12/db.dump"}}, /* by a link */
-        {"zones", "%F %T%z",
+        {"tree",
+         "%Y/%m/%d/db.dump",
+         {"2024/12/10/db.dump", "2024/12/11/db.dump", "2024/12/12/db.dump"}}, /* by a link */
+        {"zones",
+         "%F %T%z",
          {"2024-12-10 00:00:00Z", "2024-12-10 01:00:00+0100", "2024-12-11 01:00:00+01:00"}},
         {"empty", RFC_NAME, {NULL}},
         {"strange", RFC_NAME, {NULL}},
@@ -134,67 +155,72 @@ static void test_the_choice(void **state)
         enum errc code;
         const char *answer; /* the name, or what the error must say (parts separated by '|') */
     } rows[] = {
-        {"exact", "prod", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, RR_OK, "2024-12-10T00:00:00Z.dump"},
-        {"exact in another zone", "prod", RFC_NAME, "2024-12-10T01:00:00+01:00", CATALOG_EXACT, 0, RR_OK,
+        {"exact", "prod", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, RR_OK,
          "2024-12-10T00:00:00Z.dump"},
+        {"exact in another zone", "prod", RFC_NAME, "2024-12-10T01:00:00+01:00", CATALOG_EXACT, 0,
+         RR_OK, "2024-12-10T00:00:00Z.dump"},
         {"exact, a link", "prod", RFC_NAME, "2024-12-14T00:00:00Z", CATALOG_EXACT, 0, RR_OK,
          "2024-12-14T00:00:00Z.dump"},
-        {"exact, a day", "days", "db-%F.dump", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, RR_OK, "db-2024-12-10.dump"},
+        {"exact, a day", "days", "db-%F.dump", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, RR_OK,
+         "db-2024-12-10.dump"},
         {"exact, a noon of a day", "days", "db-%F.dump", "2024-12-10T12:00:00Z", CATALOG_EXACT, 0,
          ERR_BACKUP_NOT_FOUND, "the newest is 'db-2024-12-10.dump' (2024-12-10T00:00:00Z)"},
-        {"exact in sub-folders", "tree", "%Y/%m/%d/db.dump", "2024-12-11T00:00:00Z", CATALOG_EXACT, 0, RR_OK,
-         "2024/12/11/db.dump"},
-        {"between two", "prod", RFC_NAME, "2024-12-10T01:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
-         "2024-12-10T01:00:00Z|'2024-12-10T00:00:00Z.dump'|before it|'2024-12-10T06:00:00Z.dump'|after it"},
+        {"exact in sub-folders", "tree", "%Y/%m/%d/db.dump", "2024-12-11T00:00:00Z", CATALOG_EXACT,
+         0, RR_OK, "2024/12/11/db.dump"},
+        {"between two", "prod", RFC_NAME, "2024-12-10T01:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND,
+         "2024-12-10T01:00:00Z|'2024-12-10T00:00:00Z.dump'|before "
+         "it|'2024-12-10T06:00:00Z.dump'|after it"},
         {"a nanosecond off", "prod", RFC_NAME, "2024-12-10T00:00:00.000000001Z", CATALOG_EXACT, 0,
          ERR_BACKUP_NOT_FOUND, "'2024-12-10T00:00:00Z.dump'|before it"},
-        {"before all", "prod", RFC_NAME, "2020-01-01T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
-         "the oldest is '2024-12-08T00:00:00Z.dump'"},
-        {"after all", "prod", RFC_NAME, "2025-01-01T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
-         "the newest is '2024-12-14T00:00:00Z.dump'"},
-        {"a folder is no backup", "prod", RFC_NAME, "2024-12-12T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
-         "no backup of"},
-        {"a pipe is no backup", "prod", RFC_NAME, "2024-12-13T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
-         "no backup of"},
+        {"before all", "prod", RFC_NAME, "2020-01-01T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "the oldest is '2024-12-08T00:00:00Z.dump'"},
+        {"after all", "prod", RFC_NAME, "2025-01-01T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "the newest is '2024-12-14T00:00:00Z.dump'"},
+        {"a folder is no backup", "prod", RFC_NAME, "2024-12-12T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "no backup of"},
+        {"a pipe is no backup", "prod", RFC_NAME, "2024-12-13T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "no backup of"},
         {"a dangling link is no backup", "prod", RFC_NAME, "2024-12-15T00:00:00Z", CATALOG_EXACT, 0,
          ERR_BACKUP_NOT_FOUND, "no backup of"},
-        {"an upload under way is no backup", "prod", RFC_NAME, "2024-12-11T00:00:00Z", CATALOG_EXACT, 0,
-         ERR_BACKUP_NOT_FOUND, "no backup of"},
-        {"two of one instant", "zones", "%F %T%z", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_AMBIGUOUS,
-         "'2024-12-10 00:00:00Z'|'2024-12-10 01:00:00+0100'"},
-        {"two of another instant do not matter", "zones", "%F %T%z", "2024-12-11T00:00:00Z", CATALOG_EXACT, 0, RR_OK,
-         "2024-12-11 01:00:00+01:00"},
+        {"an upload under way is no backup", "prod", RFC_NAME, "2024-12-11T00:00:00Z",
+         CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND, "no backup of"},
+        {"two of one instant", "zones", "%F %T%z", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_AMBIGUOUS, "'2024-12-10 00:00:00Z'|'2024-12-10 01:00:00+0100'"},
+        {"two of another instant do not matter", "zones", "%F %T%z", "2024-12-11T00:00:00Z",
+         CATALOG_EXACT, 0, RR_OK, "2024-12-11 01:00:00+01:00"},
         {"at", "prod", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_AT_OR_BEFORE, DAY_S, RR_OK,
          "2024-12-10T00:00:00Z.dump"},
         {"before", "prod", RFC_NAME, "2024-12-10T05:59:59Z", CATALOG_AT_OR_BEFORE, DAY_S, RR_OK,
          "2024-12-10T00:00:00Z.dump"},
-        {"before, in another month", "prod", RFC_NAME, "2025-01-01T00:00:00Z", CATALOG_AT_OR_BEFORE, 30 * DAY_S,
+        {"before, in another month", "prod", RFC_NAME, "2025-01-01T00:00:00Z", CATALOG_AT_OR_BEFORE,
+         30 * DAY_S, RR_OK, "2024-12-14T00:00:00Z.dump"},
+        {"before, of any age", "prod", RFC_NAME, "2034-01-01T00:00:00Z", CATALOG_AT_OR_BEFORE, 0,
          RR_OK, "2024-12-14T00:00:00Z.dump"},
-        {"before, of any age", "prod", RFC_NAME, "2034-01-01T00:00:00Z", CATALOG_AT_OR_BEFORE, 0, RR_OK,
-         "2024-12-14T00:00:00Z.dump"},
-        {"exactly as old as allowed", "prod", RFC_NAME, "2024-12-15T00:00:00Z", CATALOG_AT_OR_BEFORE, DAY_S, RR_OK,
-         "2024-12-14T00:00:00Z.dump"},
+        {"exactly as old as allowed", "prod", RFC_NAME, "2024-12-15T00:00:00Z",
+         CATALOG_AT_OR_BEFORE, DAY_S, RR_OK, "2024-12-14T00:00:00Z.dump"},
         {"a second too old", "prod", RFC_NAME, "2024-12-15T00:00:01Z", CATALOG_AT_OR_BEFORE, DAY_S,
          ERR_BACKUP_TOO_OLD, "'2024-12-14T00:00:00Z.dump'|1d1s older|allows 1d"},
-        {"a nanosecond too old", "prod", RFC_NAME, "2024-12-15T00:00:00.000000001Z", CATALOG_AT_OR_BEFORE, DAY_S,
-         ERR_BACKUP_TOO_OLD, "1d1s older"},
+        {"a nanosecond too old", "prod", RFC_NAME, "2024-12-15T00:00:00.000000001Z",
+         CATALOG_AT_OR_BEFORE, DAY_S, ERR_BACKUP_TOO_OLD, "1d1s older"},
         {"nothing before", "prod", RFC_NAME, "2024-12-07T23:59:59Z", CATALOG_AT_OR_BEFORE, DAY_S,
          ERR_BACKUP_NOT_FOUND, "no backup at or before|the oldest is '2024-12-08T00:00:00Z.dump'"},
-        {"before, two of one instant", "zones", "%F %T%z", "2024-12-10T05:00:00Z", CATALOG_AT_OR_BEFORE, DAY_S,
-         ERR_BACKUP_AMBIGUOUS, "same time"},
+        {"before, two of one instant", "zones", "%F %T%z", "2024-12-10T05:00:00Z",
+         CATALOG_AT_OR_BEFORE, DAY_S, ERR_BACKUP_AMBIGUOUS, "same time"},
         {"before the epoch", "prod", RFC_NAME, "1960-01-01T00:00:00Z", CATALOG_AT_OR_BEFORE, DAY_S,
          ERR_BACKUP_NOT_FOUND, "the oldest"},
-        {"empty folder", "empty", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
-         "there is nothing in"},
-        {"nothing begins so", "strange", "db-%F", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
-         "there is nothing in|db-%F"},
+        {"empty folder", "empty", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "there is nothing in"},
+        {"nothing begins so", "strange", "db-%F", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "there is nothing in|db-%F"},
         {"only less than the beginning", "short", "db-%F", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0,
          ERR_BACKUP_NOT_FOUND, "there is nothing in"},
-        {"nothing matches", "strange", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_BACKUP_NOT_FOUND,
-         "none of the 2 names|'dump."},
-        {"no folder", "none", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_LOCATION_MISSING, "no folder"},
-        {"a file", "prod/README", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_LOCATION_MISSING,
-         "not a folder"},
+        {"nothing matches", "strange", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "none of the 2 names|'dump."},
+        {"no folder", "none", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_LOCATION_MISSING, "no folder"},
+        {"a file", "prod/README", RFC_NAME, "2024-12-10T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_LOCATION_MISSING, "not a folder"},
         {"bad pattern", "prod", "%Q", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, ERR_CONFIG, "'%Q'"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -263,7 +289,8 @@ static void test_a_name_is_shown_escaped(void **state)
     struct catalog_options options;
     struct backup backup;
     options_for(&arena, "odd", "%F", &options);
-    assert_int_equal(catalog_select(&options, (struct instant){0}, &arena, &backup, &err), ERR_BACKUP_NOT_FOUND);
+    assert_int_equal(catalog_select(&options, (struct instant){0}, &arena, &backup, &err),
+                     ERR_BACKUP_NOT_FOUND);
     assert_non_null(strstr(err.text, "'a\\'b\\n%2024-12-10'"));
 }
 

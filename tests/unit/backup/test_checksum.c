@@ -61,20 +61,23 @@ static void test_side_files(void **state)
         {"escaped name", "\\" ABC "  a\\nb\n", RR_OK, NULL},
         {"empty lines around", "\n" ABC "  db 1.dump\n\r\n\n", RR_OK, NULL},
         {"second of three lines", OTHER "  x\n" ABC "  db 1.dump\n" OTHER " *y\n", RR_OK, NULL},
-        {"another file's line is right", ABC "  x\n" OTHER "  db 1.dump\n", ERR_CHECKSUM, "is damaged"},
+        {"another file's line is right", ABC "  x\n" OTHER "  db 1.dump\n", ERR_CHECKSUM,
+         "is damaged"},
         {"wrong", OTHER "  db 1.dump\n", ERR_CHECKSUM, "is damaged"},
         {"none of several names", ABC "  x\n" ABC "  y\n", ERR_CHECKSUM, "malformed"},
         {"the name twice", ABC "  db 1.dump\n" OTHER "  db 1.dump\n", ERR_CHECKSUM, "malformed"},
         {"empty", "", ERR_CHECKSUM, "malformed"},
         {"blank line", "\n", ERR_CHECKSUM, "malformed"},
-        {"one digit short", "a7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n", ERR_CHECKSUM,
-         "malformed"},
+        {"one digit short", "a7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
+         ERR_CHECKSUM, "malformed"},
         {"one digit more", ABC "0\n", ERR_CHECKSUM, "malformed"},
         {"one blank", ABC " db 1.dump\n", ERR_CHECKSUM, "malformed"},
         {"tab", ABC "\tdb 1.dump\n", ERR_CHECKSUM, "malformed"},
         {"no name after blanks", ABC "  \n", ERR_CHECKSUM, "malformed"},
-        {"no digit", "zz7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n", ERR_CHECKSUM, "malformed"},
-        {"SHA-1", "a9993e364706816aba3e25717850c26c9cd0d89d  db 1.dump\n", ERR_CHECKSUM, "malformed"},
+        {"no digit", "zz7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
+         ERR_CHECKSUM, "malformed"},
+        {"SHA-1", "a9993e364706816aba3e25717850c26c9cd0d89d  db 1.dump\n", ERR_CHECKSUM,
+         "malformed"},
         {"BSD style", "SHA256 (db 1.dump) = " ABC "\n", ERR_CHECKSUM, "malformed"},
         {"a web page", "<html>", ERR_CHECKSUM, "malformed"},
         {"byte order mark", "\xef\xbb\xbf" ABC "  db 1.dump\n", ERR_CHECKSUM, "malformed"},
@@ -131,11 +134,14 @@ static void test_values_that_stores_keep(void **state)
         {"without padding", "CRC32", "NSRBwg", NULL, 0, ERR_CHECKSUM},
         {"in hexadecimal", "CRC32", "352441c2", NULL, 0, ERR_CHECKSUM},
         {"empty", "CRC32", "", NULL, 0, ERR_CHECKSUM},
-        {"of two parts", "SHA256", "EVMj5WLEpP33zqztymYNxLvhOJ2rkyOq0IRAkHx0JtA=-2", parts, 2, RR_OK},
-        {"other parts", "SHA256", "EVMj5WLEpP33zqztymYNxLvhOJ2rkyOq0IRAkHx0JtA=-2", uneven, 2, ERR_CHECKSUM},
-        {"another number of parts", "SHA256", "EVMj5WLEpP33zqztymYNxLvhOJ2rkyOq0IRAkHx0JtA=-3", parts, 2,
+        {"of two parts", "SHA256", "EVMj5WLEpP33zqztymYNxLvhOJ2rkyOq0IRAkHx0JtA=-2", parts, 2,
+         RR_OK},
+        {"other parts", "SHA256", "EVMj5WLEpP33zqztymYNxLvhOJ2rkyOq0IRAkHx0JtA=-2", uneven, 2,
          ERR_CHECKSUM},
-        {"an empty part", "SHA256", "EVMj5WLEpP33zqztymYNxLvhOJ2rkyOq0IRAkHx0JtA=-2", empty_part, 2, ERR_CHECKSUM},
+        {"another number of parts", "SHA256", "EVMj5WLEpP33zqztymYNxLvhOJ2rkyOq0IRAkHx0JtA=-3",
+         parts, 2, ERR_CHECKSUM},
+        {"an empty part", "SHA256", "EVMj5WLEpP33zqztymYNxLvhOJ2rkyOq0IRAkHx0JtA=-2", empty_part, 2,
+         ERR_CHECKSUM},
         {"unknown kind", "ROT13", "xx", NULL, 0, ERR_BUG},
     };
     SOURCE_GUARD struct source *source = source_from_memory("abc", 3, "memory");
@@ -164,7 +170,8 @@ static void test_objects_longer_than_one_read(void **state)
         bytes[i] = (char)(i * 2654435761u >> 13);
     sha256_hex(bytes, length, hex);
     SOURCE_GUARD struct source *source = source_from_memory(bytes, length, "memory");
-    struct backup_checksum checksum = {.is_known = true, .kind = "SHA256", .value = hex, .origin = "x", .is_hex = true};
+    struct backup_checksum checksum = {
+        .is_known = true, .kind = "SHA256", .value = hex, .origin = "x", .is_hex = true};
     struct error err = ERROR_INIT;
     assert_int_equal(backup_verify_checksum(source, &checksum, NULL, &err), RR_OK);
     bytes[length - 1] ^= 1;

@@ -27,10 +27,12 @@ static void test_what_parses(void **state)
         {"file", "file:///var/backups/", LOCATION_FILE, "", "/var/backups/", NULL},
         {"file root", "file:///", LOCATION_FILE, "", "/", NULL},
         {"file with host", "file://localhost/a", LOCATION_FILE, "", "/a", "file:///a"},
-        {"file with escapes", "file:///a%20b%25%3f", LOCATION_FILE, "", "/a b%?", "file:///a%20b%25%3F"},
+        {"file with escapes", "file:///a%20b%25%3f", LOCATION_FILE, "", "/a b%?",
+         "file:///a%20b%25%3F"},
         {"path", "/var/backups/x.dump", LOCATION_FILE, "", "/var/backups/x.dump",
          "file:///var/backups/x.dump"},
-        {"path is literal", "/a%20b?c#d", LOCATION_FILE, "", "/a%20b?c#d", "file:///a%2520b%3Fc%23d"},
+        {"path is literal", "/a%20b?c#d", LOCATION_FILE, "", "/a%20b?c#d",
+         "file:///a%2520b%3Fc%23d"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         ARENA_GUARD struct arena arena = {0};
@@ -101,12 +103,9 @@ static void test_join_puts_one_slash_in_between(void **state)
     static const struct {
         const char *folder, *name, *url;
     } rows[] = {
-        {"s3://b", "n", "s3://b/n"},
-        {"s3://b/", "n", "s3://b/n"},
-        {"s3://b/f", "n", "s3://b/f/n"},
-        {"s3://b/f/", "y/m/n", "s3://b/f/y/m/n"},
-        {"file:///f", "n", "file:///f/n"},
-        {"file:///", "n m", "file:///n%20m"},
+        {"s3://b", "n", "s3://b/n"},       {"s3://b/", "n", "s3://b/n"},
+        {"s3://b/f", "n", "s3://b/f/n"},   {"s3://b/f/", "y/m/n", "s3://b/f/y/m/n"},
+        {"file:///f", "n", "file:///f/n"}, {"file:///", "n m", "file:///n%20m"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         ARENA_GUARD struct arena arena = {0};

@@ -217,7 +217,8 @@ static void test_prefix_holds_what_the_range_has_in_common(void **state)
     }
 }
 
-/* For every second of a day and every fifth day of 60 years: what is rendered is matched, as that. */
+/* For every second of a day and every fifth day of 60 years: what is rendered is matched, as that.
+ */
 static void test_every_rendered_name_is_matched_again(void **state)
 {
     (void)state;
@@ -227,7 +228,8 @@ static void test_every_rendered_name_is_matched_again(void **state)
     parse("%s-%F", &patterns[2]);
     STR_GUARD struct str name = STR_INIT(LIMIT_OBJECT_KEY_BYTES);
     for (int i = 0; i < 90000; i++) {
-        struct instant want = {.seconds = i < 86400 ? 1709164800 + i : (i - 86400) * 5 * 86400L}, got;
+        struct instant want = {.seconds = i < 86400 ? 1709164800 + i : (i - 86400) * 5 * 86400L},
+                       got;
         for (int p = 0; p < 3; p++) {
             str_clear(&name);
             pattern_prefix(&patterns[p], want, want, &name);

@@ -15,10 +15,14 @@ static void test_ranges_are_read(void **state)
     struct folder folder;
     struct error err = ERROR_INIT;
     folder_make(&folder);
-    folder_write(&folder, "a", "0123\0" "56789", 10);
+    folder_write(&folder, "a",
+                 "0123\0"
+                 "56789",
+                 10);
     SOURCE_GUARD struct source *source = NULL;
     SOURCE_READER_GUARD struct source_reader *one = NULL, *other = NULL;
-    assert_int_equal(source_file_open(folder_path(&folder, "a"), "file:///a", &source, &err), RR_OK);
+    assert_int_equal(source_file_open(folder_path(&folder, "a"), "file:///a", &source, &err),
+                     RR_OK);
     assert_int_equal(source->size_bytes, 10);
     assert_string_equal(source->name, "file:///a");
     assert_true(*source->identity);
@@ -26,9 +30,15 @@ static void test_ranges_are_read(void **state)
     assert_int_equal(source_reader_open(source, NULL, &other, &err), RR_OK);
     char buffer[10];
     assert_int_equal(source_read(one, 3, buffer, 4, &err), RR_OK);
-    assert_memory_equal(buffer, "3\0" "56", 4);
+    assert_memory_equal(buffer,
+                        "3\0"
+                        "56",
+                        4);
     assert_int_equal(source_read(other, 0, buffer, 10, &err), RR_OK);
-    assert_memory_equal(buffer, "0123\0" "56789", 10);
+    assert_memory_equal(buffer,
+                        "0123\0"
+                        "56789",
+                        10);
     assert_int_equal(source_read(one, 10, buffer, 0, &err), RR_OK);
     assert_int_equal(source_read(one, 8, buffer, 3, &err), ERR_ARCHIVE_CORRUPT);
     folder_remove(&folder);
@@ -106,9 +116,12 @@ static void test_a_change_between_two_reads_is_noticed(void **state)
         void (*change)(const char *path);
         const char *must_say;
     } rows[] = {
-        {"appended", append_to, "written to"}, {"written over", write_over, "written to"},
-        {"cut off", cut_off, "made shorter"},  {"removed", remove_it, "removed"},
-        {"replaced", replace_it, "replaced"},  {"a folder now", turn_into_folder, "replaced"},
+        {"appended", append_to, "written to"},
+        {"written over", write_over, "written to"},
+        {"cut off", cut_off, "made shorter"},
+        {"removed", remove_it, "removed"},
+        {"replaced", replace_it, "replaced"},
+        {"a folder now", turn_into_folder, "replaced"},
         {"appended, time set back", append_and_set_back_the_time, "written to"},
         {"replaced by a twin", replace_by_one_of_the_same_size_and_time, "replaced"},
     };
@@ -120,7 +133,8 @@ static void test_a_change_between_two_reads_is_noticed(void **state)
         folder_write_text(&folder, "a", "0123456789");
         SOURCE_GUARD struct source *source = NULL;
         SOURCE_READER_GUARD struct source_reader *reader = NULL, *late = NULL;
-        assert_int_equal(source_file_open(folder_path(&folder, "a"), "file:///a", &source, &err), RR_OK);
+        assert_int_equal(source_file_open(folder_path(&folder, "a"), "file:///a", &source, &err),
+                         RR_OK);
         assert_int_equal(source_reader_open(source, NULL, &reader, &err), RR_OK);
         assert_int_equal(source_read(reader, 0, buffer, 4, &err), RR_OK);
         usleep(10 * 1000); /* file times have the kernel's tick, not its clock */
@@ -162,13 +176,15 @@ static void test_what_is_no_file_is_refused(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct error err = ERROR_INIT;
         SOURCE_GUARD struct source *source = NULL;
-        enum errc code = source_file_open(folder_path(&folder, rows[i].name), "file:///x", &source, &err);
+        enum errc code =
+            source_file_open(folder_path(&folder, rows[i].name), "file:///x", &source, &err);
         if (code != rows[i].code || !strstr(err.hint, rows[i].hint))
             fail_msg("%s: %s '%s' hint '%s'", rows[i].name, errc_name(code), err.text, err.hint);
     }
     SOURCE_GUARD struct source *device = NULL;
     struct error err = ERROR_INIT;
-    assert_int_equal(source_file_open("/dev/null", "file:///dev/null", &device, &err), ERR_ARCHIVE_UNSUPPORTED);
+    assert_int_equal(source_file_open("/dev/null", "file:///dev/null", &device, &err),
+                     ERR_ARCHIVE_UNSUPPORTED);
     folder_remove(&folder);
 }
 
@@ -197,7 +213,8 @@ static void test_cancel(void **state)
     folder_write_text(&folder, "a", "0");
     SOURCE_GUARD struct source *source = NULL;
     SOURCE_READER_GUARD struct source_reader *reader = NULL;
-    assert_int_equal(source_file_open(folder_path(&folder, "a"), "file:///a", &source, &err), RR_OK);
+    assert_int_equal(source_file_open(folder_path(&folder, "a"), "file:///a", &source, &err),
+                     RR_OK);
     assert_int_equal(source_reader_open(source, &cancel, &reader, &err), RR_OK);
     cancel_request(&cancel);
     assert_int_equal(source_read(reader, 0, &byte, 1, &err), ERR_CANCELLED);

@@ -65,9 +65,9 @@ static void peer_tls_setup(struct peer *peer, enum peer_tls kind)
 {
     EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
     X509 *ca = peer_certificate(ca_key, ca_key, NULL, NULL, false);
-    X509 *cert = peer_certificate(key, ca_key, ca,
-                                  kind == PEER_TLS_WRONG_NAME ? "DNS:elsewhere.example" : "IP:127.0.0.1",
-                                  kind == PEER_TLS_EXPIRED);
+    X509 *cert = peer_certificate(
+        key, ca_key, ca, kind == PEER_TLS_WRONG_NAME ? "DNS:elsewhere.example" : "IP:127.0.0.1",
+        kind == PEER_TLS_EXPIRED);
     peer->tls = SSL_CTX_new(TLS_server_method());
     SSL_CTX_use_certificate(peer->tls, cert);
     SSL_CTX_use_PrivateKey(peer->tls, key);
@@ -88,7 +88,8 @@ static void peer_tls_setup(struct peer *peer, enum peer_tls kind)
 
 /* ---- bytes ---- */
 
-/* False when the peer is being stopped, or when there is nothing to read while `other_fd` has something
+/* False when the peer is being stopped, or when there is nothing to read while `other_fd` has
+ * something
  * (-1: none). */
 static bool peer_wait(const struct peer *peer, int fd, int other_fd)
 {
@@ -118,15 +119,16 @@ static void peer_send(struct peer_connection *connection, const char *bytes, siz
     }
 }
 
-/* Reads one request whole: headers, and Content-Length bytes. False: the client went or has opened another
- * connection instead, or stop. */
+/* Reads one request whole: headers, and Content-Length bytes. False: the client went or has opened
+ * another connection instead, or stop. */
 static bool peer_read_request(const struct peer *peer, struct peer_connection *connection,
                               char *request)
 {
     size_t length = 0;
     request[0] = '\0';
     for (;;) {
-        const char *end = strstr(request, "\r\n\r\n"), *header = strstr(request, "Content-Length: ");
+        const char *end = strstr(request, "\r\n\r\n"),
+                   *header = strstr(request, "Content-Length: ");
         size_t body = header && header < end ? strtoul(header + 16, NULL, 10) : 0;
         if (end && length >= (size_t)(end - request) + 4 + body)
             return true;
@@ -143,7 +145,8 @@ static bool peer_read_request(const struct peer *peer, struct peer_connection *c
 
 /* ---- the script ---- */
 
-static void peer_complain(struct peer *peer, const char *what, const char *detail, const char *request)
+static void peer_complain(struct peer *peer, const char *what, const char *detail,
+                          const char *request)
 {
     if (!*peer->complaint)
         snprintf(peer->complaint, sizeof peer->complaint, "request %zu: %s '%s' in:\n%s",
@@ -151,7 +154,8 @@ static void peer_complain(struct peer *peer, const char *what, const char *detai
 }
 
 /* Calls for each part of a list separated by '\1'. */
-static void peer_check_texts(struct peer *peer, const char *list, bool is_wanted, const char *request)
+static void peer_check_texts(struct peer *peer, const char *list, bool is_wanted,
+                             const char *request)
 {
     char part[2048];
     while (list && *list) {
@@ -194,7 +198,8 @@ static bool peer_serve(struct peer *peer, struct peer_connection *connection, ch
     if (step->on_old_connection && connection->request_count == 1)
         peer_complain(peer, "came on a new connection", "", request);
     if (step->reply)
-        peer_send(connection, step->reply, step->reply_length ? step->reply_length : strlen(step->reply));
+        peer_send(connection, step->reply,
+                  step->reply_length ? step->reply_length : strlen(step->reply));
     if (step->then == PEER_STALL)
         peer_wait(peer, connection->fd, -1);
     if (step->then == PEER_RESET) {

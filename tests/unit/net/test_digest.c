@@ -21,8 +21,9 @@ static void check(enum digest_kind kind, const void *bytes, size_t length, const
         fail_msg("%s: %s instead of %s", digest_name(kind), hex, want);
 }
 
-/* "123456789" is the check value of every CRC catalogue; 32 bytes of zeros, ones and ascending bytes are
- * in RFC 3720 (CRC32C); of CRC64NVME in the NVM Express specification, section 5.2.1.3.4. */
+/* "123456789" is the check value of every CRC catalogue; 32 bytes of zeros, ones and ascending
+ * bytes are in RFC 3720 (CRC32C); of CRC64NVME in the NVM Express specification, section 5.2.1.3.4.
+ */
 static void test_known_values(void **state)
 {
     (void)state;
@@ -42,11 +43,13 @@ static void test_known_values(void **state)
     check(DIGEST_CRC64NVME, ones, 4096, "c0ddba7302eca3ac");
     check(DIGEST_MD5, "abc", 3, "900150983cd24fb0d6963f7d28e17f72");
     check(DIGEST_SHA1, "abc", 3, "a9993e364706816aba3e25717850c26c9cd0d89d");
-    check(DIGEST_SHA256, "abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    check(DIGEST_SHA256, "abc", 3,
+          "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     check(DIGEST_SHA256, "", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
-static uint64_t crc_bit_by_bit(uint64_t polynomial, uint64_t value, const uint8_t *bytes, size_t length)
+static uint64_t crc_bit_by_bit(uint64_t polynomial, uint64_t value, const uint8_t *bytes,
+                               size_t length)
 {
     for (size_t i = 0; i < length; i++) {
         value ^= bytes[i];
@@ -86,7 +89,8 @@ static void test_pieces_make_the_same_as_the_whole(void **state)
                 uint64_t got = 0, ones = kinds[k].ones;
                 for (size_t i = 0; i < size; i++)
                     got = got << 8 | value[i];
-                assert_true(got == (crc_bit_by_bit(kinds[k].polynomial, ones, bytes, length) ^ ones));
+                assert_true(got ==
+                            (crc_bit_by_bit(kinds[k].polynomial, ones, bytes, length) ^ ones));
             }
 }
 
@@ -119,7 +123,8 @@ static void test_hmac(void **state)
     hex_render(value, sizeof value, hex);
     assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     memset(key, 0xaa, sizeof key);
-    hmac_sha256(key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First", 54, value);
+    hmac_sha256(key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First", 54,
+                value);
     hex_render(value, sizeof value, hex);
     assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }

@@ -66,40 +66,48 @@ static void test_single_answers(void **state)
         {"plain", PEER_ANSWER("200 OK", "", 5, "hello"), 0, PEER_KEEP, RR_OK, 200, "hello", NULL},
         {"empty", PEER_STATUS("204 No Content"), 0, PEER_KEEP, RR_OK, 204, "", NULL},
         {"until close", "HTTP/1.1 200 OK\r\n\r\nall", 0, PEER_CLOSE, RR_OK, 200, "all", NULL},
-        {"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 0,
+        {"chunked",
+         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 0,
          PEER_KEEP, RR_OK, 200, "abcde", NULL},
-        {"interim answer first", "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" PEER_ANSWER("200 OK", "", 1, "x"), 0,
-         PEER_KEEP, RR_OK, 200, "x", NULL},
-        {"404 is an answer", PEER_ANSWER("404 Not Found", "", 4, "none"), 0, PEER_KEEP, RR_OK, 404, "none",
-         NULL},
-        {"redirects are not followed", PEER_ANSWER("301 Moved", "Location: http://127.0.0.1:1/\r\n", 0, ""), 0,
-         PEER_KEEP, RR_OK, 301, "", NULL},
-        {"NUL in the body", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na\0b", 41, PEER_KEEP, RR_OK, 200, "a",
-         NULL},
-        {"body too long by its header", PEER_ANSWER("200 OK", "", 100000, "x"), 0, PEER_CLOSE, ERR_NETWORK, 0,
-         NULL, "cut off"},
-        {"body too long", "HTTP/1.1 200 OK\r\n\r\n", sizeof headers_65k, PEER_CLOSE, ERR_TOO_LARGE, 0, NULL,
-         "longer than 1000 bytes"},
-        {"body cut", PEER_ANSWER("200 OK", "", 9, "cut"), 0, PEER_CLOSE, ERR_NETWORK, 0, NULL, "cut off"},
-        {"chunk cut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", 0, PEER_CLOSE,
-         ERR_NETWORK, 0, NULL, "127.0.0.1"},
-        {"chunk of no number", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc", 0, PEER_CLOSE,
-         ERR_NETWORK, 0, NULL, "127.0.0.1"},
-        {"headers cut", "HTTP/1.1 200 OK\r\nContent-Le", 0, PEER_CLOSE, ERR_NETWORK, 0, NULL, "127.0.0.1"},
+        {"interim answer first",
+         "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" PEER_ANSWER("200 OK", "", 1, "x"), 0, PEER_KEEP,
+         RR_OK, 200, "x", NULL},
+        {"404 is an answer", PEER_ANSWER("404 Not Found", "", 4, "none"), 0, PEER_KEEP, RR_OK, 404,
+         "none", NULL},
+        {"redirects are not followed",
+         PEER_ANSWER("301 Moved", "Location: http://127.0.0.1:1/\r\n", 0, ""), 0, PEER_KEEP, RR_OK,
+         301, "", NULL},
+        {"NUL in the body", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na\0b", 41, PEER_KEEP,
+         RR_OK, 200, "a", NULL},
+        {"body too long by its header", PEER_ANSWER("200 OK", "", 100000, "x"), 0, PEER_CLOSE,
+         ERR_NETWORK, 0, NULL, "cut off"},
+        {"body too long", "HTTP/1.1 200 OK\r\n\r\n", sizeof headers_65k, PEER_CLOSE, ERR_TOO_LARGE,
+         0, NULL, "longer than 1000 bytes"},
+        {"body cut", PEER_ANSWER("200 OK", "", 9, "cut"), 0, PEER_CLOSE, ERR_NETWORK, 0, NULL,
+         "cut off"},
+        {"chunk cut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", 0,
+         PEER_CLOSE, ERR_NETWORK, 0, NULL, "127.0.0.1"},
+        {"chunk of no number", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc", 0,
+         PEER_CLOSE, ERR_NETWORK, 0, NULL, "127.0.0.1"},
+        {"headers cut", "HTTP/1.1 200 OK\r\nContent-Le", 0, PEER_CLOSE, ERR_NETWORK, 0, NULL,
+         "127.0.0.1"},
         {"no answer", NULL, 0, PEER_CLOSE, ERR_NETWORK, 0, NULL, "without an answer"},
         {"reset", NULL, 0, PEER_RESET, ERR_NETWORK, 0, NULL, "broke"},
         {"garbage", "SSH-2.0-OpenSSH_9.2\r\n", 0, PEER_CLOSE, ERR_HTTP, 0, NULL, "not HTTP"},
-        {"garbage with escapes", "\x1b[31mred\x07\n\n", 0, PEER_CLOSE, ERR_HTTP, 0, NULL, "not HTTP"},
-        {"HTTP of the future", "HTTP/9.9 200 OK\r\n\r\n", 0, PEER_CLOSE, ERR_HTTP, 0, NULL, "not HTTP"},
-        {"headers too long", headers_65k, 0, PEER_CLOSE, ERR_TOO_LARGE, 0, NULL, "headers"},
-        {"interim answers without end", many_interim, 0, PEER_CLOSE, ERR_TOO_LARGE, 0, NULL, "headers"},
-        {"negative length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", 0, PEER_CLOSE, ERR_HTTP, 0, NULL,
+        {"garbage with escapes", "\x1b[31mred\x07\n\n", 0, PEER_CLOSE, ERR_HTTP, 0, NULL,
          "not HTTP"},
+        {"HTTP of the future", "HTTP/9.9 200 OK\r\n\r\n", 0, PEER_CLOSE, ERR_HTTP, 0, NULL,
+         "not HTTP"},
+        {"headers too long", headers_65k, 0, PEER_CLOSE, ERR_TOO_LARGE, 0, NULL, "headers"},
+        {"interim answers without end", many_interim, 0, PEER_CLOSE, ERR_TOO_LARGE, 0, NULL,
+         "headers"},
+        {"negative length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", 0, PEER_CLOSE,
+         ERR_HTTP, 0, NULL, "not HTTP"},
     };
     static const struct retry_policy once = {.attempts = 1};
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct peer_step step = {.reply = rows[i].reply, .reply_length = rows[i].reply_length,
-                                 .then = rows[i].then};
+        struct peer_step step = {
+            .reply = rows[i].reply, .reply_length = rows[i].reply_length, .then = rows[i].then};
         static char long_body[sizeof headers_65k];
         if (rows[i].reply_length == sizeof headers_65k) {
             memset(long_body, 'b', sizeof long_body);
@@ -113,8 +121,8 @@ static void test_single_answers(void **state)
         if (code != rows[i].code || f.response.status != rows[i].status ||
             (rows[i].body && strcmp(str_text(&f.response.body), rows[i].body)) ||
             (rows[i].must_say && !strstr(f.err.text, rows[i].must_say)))
-            fail_msg("%s: %s, status %d, text '%s'", rows[i].name, errc_name(code), f.response.status,
-                     f.err.text);
+            fail_msg("%s: %s, status %d, text '%s'", rows[i].name, errc_name(code),
+                     f.response.status, f.err.text);
         for (const char *p = f.err.text; *p; p++)
             assert_true((unsigned char)*p >= 0x20);
         close_client(&f);
@@ -136,9 +144,11 @@ static void test_requests_carry_what_was_asked_and_are_signed_anew(void **state)
 {
     (void)state;
     static const struct peer_step script[] = {
-        {.expect = "PUT /a/../b%20c?q=1 HTTP/1.1\r\n\1X-One: 1\r\n\1X-Empty:\r\n\1Content-Length: 4\r\n\1\r\n\r\nbody"
+        {.expect = "PUT /a/../b%20c?q=1 HTTP/1.1\r\n\1X-One: 1\r\n\1X-Empty:\r\n\1Content-Length: "
+                   "4\r\n\1\r\n\r\nbody"
                    "\1X-Try: 1\r\n\1Authorization: signed\r\n\1User-Agent: restore-reconciler/",
-         .forbid = "Expect\1Content-Type\1Accept-Encoding", .reply = PEER_STATUS("503 Slow Down")},
+         .forbid = "Expect\1Content-Type\1Accept-Encoding",
+         .reply = PEER_STATUS("503 Slow Down")},
         {.expect = "X-Try: 2\r\n\1\r\n\r\nbody", .reply = PEER_STATUS("200 OK")},
     };
     struct peer *peer = peer_start(script, COUNT(script), PEER_PLAIN);
@@ -147,8 +157,13 @@ static void test_requests_carry_what_was_asked_and_are_signed_anew(void **state)
     unsigned count = 0;
     snprintf(f.url, sizeof f.url, "%s/a/../b%%20c?q=1", peer_url(peer));
     const struct http_header headers[] = {{"X-One", "1"}, {"X-Empty", ""}, {0}};
-    struct http_request request = {.method = "PUT", .url = f.url, .headers = headers, .body = "body",
-                                   .body_length = 4, .sign = sign, .sign_context = &count};
+    struct http_request request = {.method = "PUT",
+                                   .url = f.url,
+                                   .headers = headers,
+                                   .body = "body",
+                                   .body_length = 4,
+                                   .sign = sign,
+                                   .sign_context = &count};
     assert_int_equal(http_send(f.http, &request, &f.response, &f.err), RR_OK);
     assert_int_equal(f.response.status, 200);
     close_client(&f);
@@ -180,9 +195,10 @@ static void test_headers_are_those_of_the_final_answer(void **state)
 {
     (void)state;
     static const struct peer_step script[] = {
-        {.reply = "HTTP/1.1 103 Early Hints\r\nETag: early\r\n\r\n"
-                  "HTTP/1.1 200 OK\r\nETag: final\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n"
-                  "1\r\na\r\n0\r\nX: trailer\r\n\r\n"},
+        {.reply =
+             "HTTP/1.1 103 Early Hints\r\nETag: early\r\n\r\n"
+             "HTTP/1.1 200 OK\r\nETag: final\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n"
+             "1\r\na\r\n0\r\nX: trailer\r\n\r\n"},
     };
     struct peer *peer = peer_start(script, COUNT(script), PEER_PLAIN);
     struct fixture f = {0};
@@ -207,7 +223,8 @@ static void test_a_write_never_goes_over_a_connection_that_was_idle(void **state
     struct fixture f = {0};
     open_client(&f, (struct http_options){0});
     for (int i = 0; i < 2; i++) {
-        struct http_request request = {.method = i ? "PUT" : "GET", .url = peer_url(peer), .is_write = i == 1};
+        struct http_request request = {
+            .method = i ? "PUT" : "GET", .url = peer_url(peer), .is_write = i == 1};
         assert_int_equal(http_send(f.http, &request, &f.response, &f.err), RR_OK);
         http_response_release(&f.response);
     }
@@ -220,7 +237,9 @@ static void test_connections_are_reused(void **state)
     (void)state;
     static const struct peer_step script[] = {
         {.on_new_connection = true, .reply = PEER_STATUS("200 OK")},
-        {.on_old_connection = true, .expect = "HEAD /", .reply = "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"},
+        {.on_old_connection = true,
+         .expect = "HEAD /",
+         .reply = "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"},
         {.on_old_connection = true, .reply = PEER_STATUS("200 OK"), .then = PEER_CLOSE},
         {.on_new_connection = true, .reply = PEER_STATUS("200 OK")},
     };
@@ -275,14 +294,18 @@ static void test_retry_after_is_honoured_and_capped(void **state)
         {"any case", PEER_ANSWER("503 Slow", "rEtRy-aFtEr:   3  \r\n", 0, ""), 3000},
         {"too long", PEER_ANSWER("429 Slow", "Retry-After: 3600\r\n", 0, ""), 10000},
         {"less than our own", PEER_ANSWER("429 Slow", "Retry-After: 0\r\n", 0, ""), 250},
-        {"date", PEER_ANSWER("503 Slow", "Retry-After: Sun, 06 Nov 1994 08:49:45 GMT\r\n", 0, ""), 8000},
-        {"date gone by", PEER_ANSWER("503 Slow", "Retry-After: Sun, 06 Nov 1994 08:49:30 GMT\r\n", 0, ""), 250},
+        {"date", PEER_ANSWER("503 Slow", "Retry-After: Sun, 06 Nov 1994 08:49:45 GMT\r\n", 0, ""),
+         8000},
+        {"date gone by",
+         PEER_ANSWER("503 Slow", "Retry-After: Sun, 06 Nov 1994 08:49:30 GMT\r\n", 0, ""), 250},
         {"nonsense", PEER_ANSWER("503 Slow", "Retry-After: soon\r\n", 0, ""), 250},
         {"negative", PEER_ANSWER("503 Slow", "Retry-After: -5\r\n", 0, ""), 250},
-        {"beyond numbers", PEER_ANSWER("503 Slow", "Retry-After: 99999999999999999999\r\n", 0, ""), 250},
+        {"beyond numbers", PEER_ANSWER("503 Slow", "Retry-After: 99999999999999999999\r\n", 0, ""),
+         250},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        const struct peer_step script[] = {{.reply = rows[i].reply}, {.reply = PEER_STATUS("200 OK")}};
+        const struct peer_step script[] = {{.reply = rows[i].reply},
+                                           {.reply = PEER_STATUS("200 OK")}};
         struct peer *peer = peer_start(script, COUNT(script), PEER_PLAIN);
         struct fixture f = {0};
         open_client(&f, (struct http_options){0});
@@ -319,7 +342,8 @@ static void test_the_error_counts_tries_and_keeps_query_and_user_to_itself(void 
     struct peer *peer = peer_start(script, COUNT(script), PEER_PLAIN);
     struct fixture f = {0};
     open_client(&f, (struct http_options){0});
-    snprintf(f.url, sizeof f.url, "http://user:s3cret@%s/key?X-Amz-Signature=s3cret", peer_host(peer));
+    snprintf(f.url, sizeof f.url, "http://user:s3cret@%s/key?X-Amz-Signature=s3cret",
+             peer_host(peer));
     struct http_request request = {.method = "GET", .url = f.url};
     assert_int_equal(http_send(f.http, &request, &f.response, &f.err), ERR_NETWORK);
     assert_non_null(strstr(f.err.text, "tried 6 times"));
@@ -350,18 +374,20 @@ static void test_writes_are_repeated_only_when_they_had_no_effect(void **state)
         {"429", PEER_STATUS("429 Slow Down"), PEER_CLOSE, RR_OK, 429, 6},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct peer_step step = {.reply = rows[i].reply, .then = rows[i].then, .on_new_connection = true,
+        struct peer_step step = {.reply = rows[i].reply,
+                                 .then = rows[i].then,
+                                 .on_new_connection = true,
                                  .times = (unsigned)rows[i].request_count};
         struct peer *peer = peer_start(&step, 1, PEER_PLAIN);
         struct fixture f = {0};
         open_client(&f, (struct http_options){0});
-        struct http_request request = {.method = "PUT", .url = peer_url(peer), .body_limit = 100,
-                                       .is_write = true};
+        struct http_request request = {
+            .method = "PUT", .url = peer_url(peer), .body_limit = 100, .is_write = true};
         enum errc code = http_send(f.http, &request, &f.response, &f.err);
         if (code != rows[i].code || f.response.status != rows[i].status ||
             peer_count(peer) != rows[i].request_count)
-            fail_msg("%s: %s, status %d, %zu requests", rows[i].name, errc_name(code), f.response.status,
-                     peer_count(peer));
+            fail_msg("%s: %s, status %d, %zu requests", rows[i].name, errc_name(code),
+                     f.response.status, peer_count(peer));
         close_client(&f);
         peer_stop(peer);
     }
@@ -416,15 +442,19 @@ static void test_stalls_and_deadlines_end_a_try(void **state)
     } rows[] = {
         {"no answer", NULL, "sent nothing for 300 ms", 300, 0},
         {"half an answer", PEER_ANSWER("200 OK", "", 9, "cut"), "sent nothing for 300 ms", 300, 0},
-        {"too slow in all", PEER_ANSWER("200 OK", "", 9, "cut"), "not done answering after 300 ms", 0, 300},
+        {"too slow in all", PEER_ANSWER("200 OK", "", 9, "cut"), "not done answering after 300 ms",
+         0, 300},
     };
     static const struct retry_policy twice = {.attempts = 2};
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct peer_step step = {.reply = rows[i].reply, .then = PEER_STALL, .times = 2};
         struct peer *peer = peer_start(&step, 1, PEER_PLAIN);
         struct fixture f = {0};
-        open_client(&f, (struct http_options){.retry = &twice, .stall_timeout_ms = rows[i].stall_ms});
-        struct http_request request = {.method = "GET", .url = peer_url(peer), .body_limit = 100,
+        open_client(&f,
+                    (struct http_options){.retry = &twice, .stall_timeout_ms = rows[i].stall_ms});
+        struct http_request request = {.method = "GET",
+                                       .url = peer_url(peer),
+                                       .body_limit = 100,
                                        .deadline_ms = rows[i].deadline_ms};
         enum errc code = http_send(f.http, &request, &f.response, &f.err);
         if (code != ERR_TIMEOUT || !strstr(f.err.text, rows[i].must_say))
@@ -446,13 +476,18 @@ static void test_a_cut_range_is_continued_where_it_broke(void **state)
 {
     (void)state;
     static const struct peer_step script[] = {
-        {.expect = "Range: bytes=100-109\r\n", .then = PEER_CLOSE,
-         .reply = PEER_ANSWER("206 Partial Content", "Content-Range: bytes 100-109/999\r\n", 10, "012")},
+        {.expect = "Range: bytes=100-109\r\n",
+         .then = PEER_CLOSE,
+         .reply =
+             PEER_ANSWER("206 Partial Content", "Content-Range: bytes 100-109/999\r\n", 10, "012")},
         {.expect = "Range: bytes=103-109\r\n", .reply = PEER_STATUS("503 Slow Down")},
-        {.expect = "Range: bytes=103-109\r\n", .then = PEER_RESET,
-         .reply = PEER_ANSWER("206 Partial Content", "Content-Range: bytes 103-109/999\r\n", 7, "")},
         {.expect = "Range: bytes=103-109\r\n",
-         .reply = PEER_ANSWER("206 Partial Content", "Content-Range: bytes 103-109/999\r\n", 7, "3456789")},
+         .then = PEER_RESET,
+         .reply =
+             PEER_ANSWER("206 Partial Content", "Content-Range: bytes 103-109/999\r\n", 7, "")},
+        {.expect = "Range: bytes=103-109\r\n",
+         .reply = PEER_ANSWER("206 Partial Content", "Content-Range: bytes 103-109/999\r\n", 7,
+                              "3456789")},
     };
     struct peer *peer = peer_start(script, COUNT(script), PEER_PLAIN);
     struct fixture f = {0};
@@ -465,7 +500,8 @@ static void test_a_cut_range_is_continued_where_it_broke(void **state)
     peer_stop(peer);
 }
 
-static enum errc refuse_answer(const void *context, const struct http_response *response, struct error *err)
+static enum errc refuse_answer(const void *context, const struct http_response *response,
+                               struct error *err)
 {
     (void)context;
     STR_GUARD struct str etag = STR_INIT(100);
@@ -485,22 +521,26 @@ static void test_answers_to_a_range(void **state)
         bool is_checked;
     } rows[] = {
         {"right", PARTIAL("Content-Range: bytes 5-8/99\r\n", 4, "abcd"), RR_OK, 206, NULL, false},
-        {"size unknown", PARTIAL("Content-Range: bytes 5-8/*\r\n", 4, "abcd"), RR_OK, 206, NULL, false},
+        {"size unknown", PARTIAL("Content-Range: bytes 5-8/*\r\n", 4, "abcd"), RR_OK, 206, NULL,
+         false},
         {"whole object", PEER_ANSWER("200 OK", "", 9, "abcdefghi"), RR_OK, 200, NULL, false},
-        {"whole object of that length", PEER_ANSWER("200 OK", "", 4, "abcd"), RR_OK, 200, NULL, false},
+        {"whole object of that length", PEER_ANSWER("200 OK", "", 4, "abcd"), RR_OK, 200, NULL,
+         false},
         {"outside", PEER_ANSWER("416 Range", "", 4, "text"), RR_OK, 416, NULL, false},
         {"changed", PEER_ANSWER("412 Precondition", "", 0, ""), RR_OK, 412, NULL, false},
         {"no Content-Range", PARTIAL("", 4, "abcd"), ERR_HTTP, 0, "other bytes", false},
-        {"begins elsewhere", PARTIAL("Content-Range: bytes 6-8/99\r\n", 3, "bcd"), ERR_HTTP, 0, "other bytes",
-         false},
-        {"ends early", PARTIAL("Content-Range: bytes 5-7/99\r\n", 3, "abc"), ERR_HTTP, 0, "other bytes", false},
-        {"other unit", PARTIAL("Content-Range: lines 5-8/99\r\n", 4, "abcd"), ERR_HTTP, 0, "other bytes",
-         false},
-        {"no numbers", PARTIAL("Content-Range: bytes */99\r\n", 4, "abcd"), ERR_HTTP, 0, "other bytes", false},
-        {"body too long", PARTIAL("Content-Range: bytes 5-8/99\r\n", 5, "abcde"), ERR_HTTP, 0, "more bytes",
-         false},
-        {"body too short", PARTIAL("Content-Range: bytes 5-8/99\r\n", 3, "abc"), ERR_NETWORK, 0, "cut off",
-         false},
+        {"begins elsewhere", PARTIAL("Content-Range: bytes 6-8/99\r\n", 3, "bcd"), ERR_HTTP, 0,
+         "other bytes", false},
+        {"ends early", PARTIAL("Content-Range: bytes 5-7/99\r\n", 3, "abc"), ERR_HTTP, 0,
+         "other bytes", false},
+        {"other unit", PARTIAL("Content-Range: lines 5-8/99\r\n", 4, "abcd"), ERR_HTTP, 0,
+         "other bytes", false},
+        {"no numbers", PARTIAL("Content-Range: bytes */99\r\n", 4, "abcd"), ERR_HTTP, 0,
+         "other bytes", false},
+        {"body too long", PARTIAL("Content-Range: bytes 5-8/99\r\n", 5, "abcde"), ERR_HTTP, 0,
+         "more bytes", false},
+        {"body too short", PARTIAL("Content-Range: bytes 5-8/99\r\n", 3, "abc"), ERR_NETWORK, 0,
+         "cut off", false},
         {"check says no", PARTIAL("ETag: new\r\nContent-Range: bytes 5-8/99\r\n", 4, "abcd"),
          ERR_BACKUP_CHANGED, 0, "tag new", true},
     };
@@ -511,12 +551,13 @@ static void test_answers_to_a_range(void **state)
         struct fixture f = {0};
         open_client(&f, (struct http_options){.retry = rows[i].is_checked ? NULL : &once});
         char buffer[6] = "-----";
-        struct http_range range = {5, 4, .buffer = buffer, .check = rows[i].is_checked ? refuse_answer : NULL};
+        struct http_range range = {5, 4, .buffer = buffer,
+                                   .check = rows[i].is_checked ? refuse_answer : NULL};
         enum errc code = get_range(&f, peer, range);
         if (code != rows[i].code || f.response.status != rows[i].status ||
             (rows[i].must_say && !strstr(f.err.text, rows[i].must_say)))
-            fail_msg("%s: %s, status %d, text '%s'", rows[i].name, errc_name(code), f.response.status,
-                     f.err.text);
+            fail_msg("%s: %s, status %d, text '%s'", rows[i].name, errc_name(code),
+                     f.response.status, f.err.text);
         assert_string_equal(buffer + 4, "-"); /* never a byte behind the range */
         if (rows[i].is_checked || f.response.status == 200)
             assert_string_equal(buffer, "-----");
@@ -549,10 +590,12 @@ static void test_certificates_are_checked(void **state)
         struct peer_step step = {.reply = PEER_ANSWER("200 OK", "", 2, "ok")};
         struct peer *peer = peer_start(&step, rows[i].code == RR_OK, rows[i].tls);
         struct fixture f = {0};
-        open_client(&f, (struct http_options){.ca_file = rows[i].has_ca ? peer_ca_file(peer) : NULL});
+        open_client(&f,
+                    (struct http_options){.ca_file = rows[i].has_ca ? peer_ca_file(peer) : NULL});
         enum errc code = get(&f, peer, "/");
         if (code != rows[i].code || (rows[i].hint && !strstr(f.err.hint, rows[i].hint)))
-            fail_msg("%s: %s '%s' hint '%s'", rows[i].name, errc_name(code), f.err.text, f.err.hint);
+            fail_msg("%s: %s '%s' hint '%s'", rows[i].name, errc_name(code), f.err.text,
+                     f.err.hint);
         assert_int_equal(f.clock.sleep_count, 0);
         close_client(&f);
         peer_stop(peer);
@@ -620,7 +663,8 @@ static void test_headers_are_found(void **state)
         STR_GUARD struct str value = STR_INIT(100);
         str_append(&response.headers, rows[i].headers);
         bool is_there = http_header_get(&response, rows[i].want, &value);
-        if (is_there != (rows[i].value != NULL) || (is_there && strcmp(str_text(&value), rows[i].value)))
+        if (is_there != (rows[i].value != NULL) ||
+            (is_there && strcmp(str_text(&value), rows[i].value)))
             fail_msg("%s: '%s'", rows[i].name, str_text(&value));
         http_response_release(&response);
     }
@@ -641,8 +685,8 @@ static void test_dates(void **state)
 static int clean_environment(void **state)
 {
     (void)state;
-    static const char *const names[] = {"http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY",
-                                        "SSL_CERT_FILE", "SSL_CERT_DIR"};
+    static const char *const names[] = {"http_proxy", "https_proxy",   "all_proxy",   "HTTPS_PROXY",
+                                        "ALL_PROXY",  "SSL_CERT_FILE", "SSL_CERT_DIR"};
     for (size_t i = 0; i < COUNT(names); i++)
         unsetenv(names[i]);
     return 0;
