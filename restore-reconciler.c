@@ -8,6 +8,7 @@
 
 #include "lib/base/cancel.h"
 #include "lib/cli/cli.h"
+#include "lib/net/http.h"
 
 static struct cancel cancel;
 
@@ -24,5 +25,6 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL); /* a broken connection is an error code, not the end of the program */
+    http_export_ca();
     return cli_main(argc, argv, &cancel);
 }

@@ -57,6 +57,10 @@ struct http_response {
     struct str headers; /* raw lines of the final answer */
 };
 
+/* Lets other users of OpenSSL in this process (libpq with sslrootcert=system) find the CA bundle that this client uses,
+ * by SSL_CERT_FILE, unless the environment names one. Before the first thread starts. */
+void http_export_ca(void);
+
 /* Caller frees with http_close(). */
 enum errc http_open(const struct http_options *options, struct http **ret_http,
                     struct error *err) RR_MUST_CHECK;

@@ -87,6 +87,13 @@ static const char *find_ca_file(const char *given)
     return NULL;
 }
 
+void http_export_ca(void)
+{
+    const char *file = find_ca_file(NULL);
+    if (file && !environment("SSL_CERT_DIR"))
+        setenv("SSL_CERT_FILE", file, 0);
+}
+
 enum errc transport_open(const struct http_options *options, struct transport **ret_transport,
                          struct error *err)
 {
