@@ -224,11 +224,13 @@ enum errc conn_wait(struct conn *conn, struct conn_wait *wait, bool wants_write,
     struct pollfd fd = {.fd = PQsocket(conn->pg),
                         .events = (short)(POLLIN | (wants_write ? POLLOUT : 0))};
     int ready = fd.fd < 0 ? -1 : poll(&fd, 1, (int)slice_ms);
+    wait->is_writable = ready > 0 && (fd.revents & POLLOUT);
     if (ready == 0 || (ready < 0 && fd.fd >= 0 && errno == EINTR))
         return RR_OK;
     /* A write that fails and a read that fails both end here; libpq then has the reason. */
     if (ready < 0 || ((fd.revents & ~POLLOUT) && !PQconsumeInput(conn->pg)))
         return conn_fail(conn, wait, NULL, err);
+    conn->has_input |= (fd.revents & ~POLLOUT) != 0;
     return RR_OK;
 }
 

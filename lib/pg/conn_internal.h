@@ -28,7 +28,9 @@ struct conn {
     unsigned notice_count; /* notices and warnings so far */
     struct str warnings;   /* texts of WARNINGs while keeps_warnings */
     bool keeps_warnings;
+    bool has_input; /* something was read since copyin.c last looked */
     bool is_copying, looks_early; /* copyin.c */
+    unsigned seen_notice_count;   /* notices when copyin.c last looked */
 };
 
 /* One running statement. All zero but `sql` at its start. */
@@ -37,6 +39,7 @@ struct conn_wait {
     uint64_t started_ms, drop_at_ms;
     bool is_uncancellable; /* the cancel flag is not looked at */
     bool was_cancelled, was_too_long;
+    bool is_writable; /* what the last conn_wait() found */
     struct errand *cancelling; /* the request to cancel, under way */
 };
 

@@ -1,6 +1,8 @@
 /*
  * Sending. One piece at a time: PQputCopyData, then PQflush until all of it is on the socket, so that libpq's
- * buffer never holds more than a piece however slow the server is, and the cancel flag is seen meanwhile.
+ * buffer never holds more than a piece however slow the server is, and the cancel flag is seen meanwhile. A piece
+ * is sent only when the socket has room for all of it: where a send falls short, libpq reads as well, behind our
+ * back, and we would not learn that the server has said something.
  *
  * Errors in the middle. While a COPY runs, libpq parses nothing but notices: an error of the server lies unread
  * until PQputCopyEnd, and the rest of the table would be sent for nothing. So after each piece, if the
@@ -21,8 +23,10 @@
 #include <string.h>
 
 #include "lib/base/cancel.h"
-#include "lib/base/limits.h"
 #include "lib/pg/conn_internal.h"
+
+/* Less than a socket that polls as writable takes at once. */
+enum { PIECE_BYTES = 32 * 1024 };
 
 static const char alarm_reason[] = "restore-reconciler: the server sent something during COPY";
 
@@ -41,6 +45,8 @@ static enum errc begin(struct conn *conn, const char *sql, bool looks_early, str
         PQclear(result);
         conn->is_copying = true;
         conn->looks_early = looks_early;
+        conn->has_input = false;
+        conn->seen_notice_count = conn->notice_count;
         return RR_OK;
     }
     if (!rc && result && status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
@@ -107,28 +113,33 @@ void copyin_abort(struct conn *conn, const char *why)
     conn->limit_ms = limit_ms;
 }
 
-/* Whether the server has sent something that is no notice. */
+/* Whether the server has sent something that is no notice. It may have been read already, while a piece waited for the
+ * socket. */
 static bool has_alarm(struct conn *conn)
 {
     struct pollfd fd = {.fd = PQsocket(conn->pg), .events = POLLIN};
-    if (!conn->looks_early || poll(&fd, 1, 0) <= 0)
+    if (!conn->looks_early || (!conn->has_input && poll(&fd, 1, 0) <= 0))
         return false;
-    unsigned before = conn->notice_count;
+    conn->has_input = false;
     if (!PQconsumeInput(conn->pg))
         return true;
     PQputCopyData(conn->pg, "", 0);
-    return conn->notice_count == before;
+    bool is_notice = conn->notice_count != conn->seen_notice_count;
+    conn->seen_notice_count = conn->notice_count;
+    return !is_notice;
 }
 
 static enum errc send_piece(struct conn *conn, struct conn_wait *wait, const char *bytes,
                             size_t length, struct error *err)
 {
-    int queued;
-    while ((queued = PQputCopyData(conn->pg, bytes, (int)length)) == 0) {
-        enum errc rc = conn_flush(conn, wait, err);
-        if (rc)
-            return rc;
-    }
+    enum errc rc = RR_OK;
+    int queued = 0;
+    for (wait->is_writable = false; !rc && !wait->is_writable;)
+        rc = conn_wait(conn, wait, true, CANCEL_POLL_MS, err);
+    while (!rc && (queued = PQputCopyData(conn->pg, bytes, (int)length)) == 0)
+        rc = conn_flush(conn, wait, err);
+    if (rc)
+        return rc;
     return queued < 0 ? conn_fail(conn, wait, NULL, err) : conn_flush(conn, wait, err);
 }
 
@@ -156,7 +167,7 @@ enum errc copyin_write(struct conn *conn, const void *bytes, size_t length, stru
     }
     const char *p = bytes;
     while (!rc && length) {
-        size_t piece = length < LIMIT_COPY_PIECE_BYTES ? length : LIMIT_COPY_PIECE_BYTES;
+        size_t piece = length < PIECE_BYTES ? length : PIECE_BYTES;
         rc = send_piece(conn, &wait, p, piece, err);
         p += piece;
         length -= piece;

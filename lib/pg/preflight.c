@@ -244,7 +244,8 @@ enum errc database_preflight(struct control *control, const struct database_info
     if (!l.conn)
         return err->code;
     enum errc rc;
-    look_at_target(&l, &control->options);
+    if (control->has_tables)
+        look_at_target(&l, &control->options);
     if (!(rc = look_at_server(&l, err)) && !(rc = look_at_role(&l, err)) && !(rc = look_at_live(&l, err)))
         rc = look_at_connections(&l, err);
     control_conn_give(control);

@@ -56,6 +56,9 @@ enum errc control_registry_strangers(struct control *control, struct arena *aren
                                      const char ***ret_names, size_t *ret_count, struct error *err)
 {
     struct rows rows;
+    *ret_count = 0;
+    if (!control->has_tables)
+        return RR_OK;
     const char *prefix = arena_printf(arena, "%s_rr", sql_live_part(arena, control->options.target));
     const char *params[] = {prefix};
     enum errc rc = control_query(
@@ -80,6 +83,9 @@ enum errc control_registry_next_expiry(struct control *control, struct arena *ar
 {
     struct rows rows;
     const char *params[] = {control->options.target};
+    *ret_when = "";
+    if (!control->has_tables)
+        return RR_OK;
     enum errc rc = control_query(
         control, arena, /* rounded up: at that second it is due */
         "SELECT coalesce(" CONTROL_RFC3339("(min(expires_at) + interval '1 s')") ", '') FROM restore_reconciler.database"

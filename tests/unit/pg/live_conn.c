@@ -131,19 +131,29 @@ static void try_copy(void)
     error_clear(&err);
     MUST(copyin_begin(conn, "COPY nowhere FROM STDIN", &err) == ERR_SQL);
     error_clear(&err);
-    /* a bad first row is noticed long before the end */
+    /* a bad first row is noticed long before the end, whenever its error comes */
     static char block[1 << 20];
     for (size_t i = 0; i < sizeof block; i += 4)
         memcpy(block + i, "7\ty\n", 4);
-    MUST(!copyin_begin(conn, "COPY pg_temp.t FROM STDIN", &err));
-    enum errc rc = copyin_write(conn, "x\ty\n", 4, &err);
-    size_t sent = 0;
-    for (; !rc && sent < 500; sent++)
-        rc = copyin_write(conn, block, sizeof block, &err);
-    printf("bad row noticed after %zu MiB: %s\n", sent, err.text);
-    MUST(rc == ERR_SQL && sent < 20 && !strcmp(err.sqlstate, "22P02"));
-    error_clear(&err);
-    MUST(!conn_exec(conn, "SELECT 1", &err));
+    for (int round = 0; round < 30; round++) {
+        MUST(!copyin_begin(conn, "COPY pg_temp.t FROM STDIN", &err));
+        enum errc rc = copyin_write(conn, "x\ty\n", 4, &err);
+        size_t sent = 0;
+        for (; !rc && sent < 500; sent++)
+            rc = copyin_write(conn, block, sizeof block, &err);
+        if (round == 0)
+            printf("bad row noticed after %zu MiB: %s\n", sent, err.text);
+        MUST(rc == ERR_SQL && sent < 20 && !strcmp(err.sqlstate, "22P02"));
+        error_clear(&err);
+        MUST(!conn_exec(conn, "SELECT 1", &err));
+    }
+    /* warnings are no errors */
+    MUST(!conn_exec(conn, "CREATE TEMP TABLE n(a int, b text); CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS "
+                          "'BEGIN IF random() < 0.001 THEN RAISE WARNING ''x''; END IF; RETURN NEW; END'; CREATE TRIGGER t "
+                          "BEFORE INSERT ON n FOR EACH ROW EXECUTE FUNCTION pg_temp.f()", &err));
+    MUST(!copyin_begin(conn, "COPY pg_temp.n FROM STDIN", &err));
+    MUST(!copyin_write(conn, block, sizeof block, &err) && !copyin_write(conn, block, sizeof block, &err));
+    MUST(!copyin_end(conn, &rows, &err) && rows == 2 * sizeof block / 4);
     MUST(!copyin_begin(conn, "COPY pg_temp.t FROM STDIN", &err));
     MUST(!copyin_write(conn, "7\ty\n", 4, &err));
     copyin_abort(conn, "a reason");
@@ -223,7 +233,8 @@ int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     bool is_superuser = argc > 1 && !strcmp(argv[1], "super");
-    try_failed_connections();
+    if (argc < 3) /* with a password in the environment some of them would not fail */
+        try_failed_connections();
     try_statements();
     try_cancel();
     try_copy();

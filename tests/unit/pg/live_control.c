@@ -8,6 +8,7 @@
 #include "lib/base/cancel.h"
 #include "lib/pg/control.h"
 #include "lib/pg/control_internal.h"
+#include "lib/pg/database.h"
 #include "lib/pg/sql.h"
 #include "tests/unit/pg/live.h"
 
@@ -50,9 +51,22 @@ static void drop_control(void)
 static void try_nothing_is_created_unless_allowed(void)
 {
     struct error err = ERROR_INIT;
-    struct control *control = (struct control *)1;
+    ARENA_GUARD struct arena arena = {0};
+    struct control *control = NULL;
+    struct registry_row *rows;
+    struct history_row row;
+    struct database_info info;
+    bool is_found = true;
+    const char **names, *when;
+    size_t count = 1;
     struct control_options options = {.control_database = CONTROL, .target = TARGET, .run_id = "", .state_ref = ""};
-    MUST(!control_open(&options, &control, &err) && !control);
+    MUST(!control_open(&options, &control, &err) && control && !control_is_there(control));
+    MUST(!control_history_newest(control, &arena, &row, &is_found, &err) && !is_found);
+    MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 0);
+    MUST(!control_registry_strangers(control, &arena, &names, &count, &err) && count == 0);
+    MUST(!control_registry_next_expiry(control, &arena, &when, &err) && !*when);
+    MUST(!database_find(control, &arena, "template1", &info, &is_found, &err) && is_found);
+    control_close(control);
     CONN_GUARD struct conn *conn = NULL;
     MUST(conn_open(&(struct conn_options){.database = CONTROL}, &conn, &err) == ERR_SQL);
 }
