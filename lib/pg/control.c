@@ -96,12 +96,27 @@ enum errc control_helper_open(struct control *control, struct conn **ret_conn, s
     return RR_OK;
 }
 
+/* A pooler answers for a database that is not there in its own words, with the SQLSTATE of a protocol violation. The
+ * first use of this program would end with a riddle; through a database that is there the pooler shows itself. */
+static enum errc look_for_pooler(const struct control *control, struct error *err)
+{
+    CONN_GUARD struct conn *conn = NULL;
+    struct error own = ERROR_INIT;
+    const char *database;
+    enum errc rc = control_maintenance_open(&control->options, control->application_name, &conn, &database, &own);
+    if (!rc && control_refuse_pooler(conn, &own) == ERR_POOLER)
+        *err = own;
+    return err->code;
+}
+
 /* When there is no control database and none may be made, the session is one to a maintenance database, from where the
  * rest of the server can be looked at. */
 static enum errc open_or_create(struct control *control, struct error *err)
 {
     struct control_options *options = &control->options;
     enum errc rc = open_session(options, control->application_name, &control->conn, err);
+    if (rc && strcmp(err->sqlstate, "08P01") == 0)
+        return look_for_pooler(control, err);
     if (rc != ERR_SQL || strcmp(err->sqlstate, "3D000") != 0)
         return rc;
     error_clear(err);
