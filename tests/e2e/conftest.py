@@ -80,7 +80,7 @@ class Servers:
         for server in self._servers.values():
             server.start()
             for gid, database in server.sql("SELECT gid, database FROM pg_prepared_xacts"):
-                server.sql(f"ROLLBACK PREPARED '{gid}'", database=database)
+                server.sql("ROLLBACK PREPARED '" + gid.replace("'", "''") + "'", database=database)
             server.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
             for name in server.databases():
                 if not name.startswith("template_edition_"):

@@ -68,6 +68,11 @@ class Trap:
         if not self.reached.wait(seconds):
             raise TimeoutError(f"after {seconds} s the program had not come to this trap")
 
+    def wait_until_over(self, seconds: float = 60.0):
+        """Waits until the action is over as well."""
+        if not self.fired.wait(seconds):
+            raise TimeoutError(f"after {seconds} s the action was not over")
+
 
 # --- which message, what to do ----------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ SETTINGS = {
 
 HBA = """
 local all         all                trust
+local replication all                trust
 host  all         all 127.0.0.1/32   scram-sha-256
 host  replication all 127.0.0.1/32   scram-sha-256
 """

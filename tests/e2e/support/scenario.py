@@ -11,12 +11,15 @@ import pathlib
 from . import invariants
 from .fingerprint import Fingerprint, fingerprint
 from .folder import Folder
-from .pg_proxy import PgProxy
+from .pg_proxy import PgProxy, kill, sql
 from .postgres import Postgres, quote
 from .reconciler import Reconciler, Run, Running
 from .s3 import Bucket
 from .shop import OWNER, make_roles, make_shop
 from .state_dir import StateDir
+from .waiting import wait_until
+
+SWAP = sql("^BEGIN.*RENAME TO")  # the one message from BEGIN to COMMIT
 
 LONG_AGO = "2024-12-01T00:00:00Z"  # what the state calls applied before the first run
 NAME_PATTERN = "%Y-%m-%dT%H:%M:%SZ.dump"
@@ -118,6 +121,23 @@ class Shop:
 
     def start(self, *flags, command: str = "run", **more) -> Running:
         return self.reconciler.start(command, "--state-dir", self.state.path, *flags, **more)
+
+    def run_killed(self, proxy: PgProxy, when: str, which) -> Run:
+        """A run that is killed "before" or "after" a message to the database; returns when the server has noticed."""
+        self.through(proxy)
+        proxy.reset()
+        trap = getattr(proxy, when)(which, kill)
+        with self.start() as running:
+            proxy.victim = running
+            run = running.wait()
+        assert trap.reached.is_set() and run.exit == -9, f"it was not killed {when} {which}\n{run}\n{proxy.describe()}"
+        proxy.reset()
+        self.wait_for_locks()
+        return run
+
+    def wait_for_locks(self):
+        """A backend whose client is gone lets its locks go when it notices."""
+        wait_until(lambda: not invariants.locks_held(self.server), "the locks of the dead run are free")
 
     # --- assert --------------------------------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ CREATE TABLE order_lines (
     FOREIGN KEY (order_id, placed) REFERENCES orders
 );
 CREATE TABLE nothing ();
+CREATE TABLE application (is_away boolean); -- steps of a restore write it, and must have written it back
 CREATE TABLE notes (id int PRIMARY KEY, content text);
 CREATE UNLOGGED TABLE carts (id int PRIMARY KEY); -- stays empty: a crash of the server would empty it
 CREATE TABLE "Odd name; -- %s 'x'" (a int, b text);
@@ -98,6 +99,7 @@ INSERT INTO orders (user_id, state, placed)
     SELECT 1 + n % {users}, (ARRAY['new', 'paid', 'sent'])[1 + n % 3]::order_state, date '2023-01-01' + (n * 7 + {edition}) % 700
     FROM generate_series(1, {users} * 2) n;
 INSERT INTO order_lines SELECT id, placed, 1 + id % 50, 1 + id % 9 FROM orders;
+INSERT INTO application VALUES (false);
 INSERT INTO nothing SELECT FROM generate_series(1, {edition});
 INSERT INTO notes VALUES (1, 'edition {edition}'), (2, E'\\\\.\\n'), (3, NULL), (4, '');
 INSERT INTO "Odd name; -- %s 'x'" VALUES ({edition}, E'\\\\N'), (NULL, '\\N');
