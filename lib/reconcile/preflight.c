@@ -35,18 +35,18 @@ static struct catalog_options catalog_options_of(struct run *run, const struct l
 /* Chooses the backup, opens it, reads its table of contents and finds its checksum. */
 static enum errc open_backup(struct run *run, struct error *err)
 {
-    struct location location, object;
+    struct location location;
     enum errc code = location_parse(&run->arena, run->spec.backups.location, &location, err);
     if (code)
         return code;
     struct catalog_options options = catalog_options_of(run, &location);
-    if ((code = catalog_select(&options, run->values.key.desired, &run->arena, &run->backup, err)) ||
-        (code = location_parse(&run->arena, run->backup.url, &object, err)))
+    if ((code = catalog_select(&options, run->values.key.desired, &run->arena, &run->backup, err)))
         return code;
+    const struct location *object = &run->backup.object;
     source_free(run->source);
     run->source = NULL;
-    if ((code = backup_open(&object, run->options->cancel, &run->source, err)) ||
-        (code = backup_find_checksum(&object, run->options->cancel, &run->arena, &run->checksum, err)))
+    if ((code = backup_open(object, run->options->cancel, &run->source, err)) ||
+        (code = backup_find_checksum(object, run->options->cancel, &run->arena, &run->checksum, err)))
         return code;
     log_info("backup chosen", LOG_TEXT("backup", run->backup.url),
              LOG_UINT("bytes", run->source->size_bytes),
