@@ -26,7 +26,9 @@ struct conn_options {
     const char *conninfo;         /* a conninfo string or URI in place of DATABASE_URL; NULL: none */
     const char *application_name; /* "restore-reconciler/RUN" */
     const struct cancel *cancel;  /* may be NULL; must outlive the connection */
-    uint64_t connect_timeout_s;   /* 0: 15 */
+    /* For each address that the hosts resolve to; one that does not answer at all may be tried twice. 0: the
+     * user's own (connect_timeout, PGCONNECT_TIMEOUT), else 15. */
+    uint64_t connect_timeout_s;
     /* For the load: extra libpq "options" (-c name=value ...), NULL for none; PGOPTIONS stay in force. */
     const char *options;
     /* For statements that the user wrote: search_path, DateStyle and IntervalStyle stay as role and
@@ -35,8 +37,9 @@ struct conn_options {
 };
 
 /* ERR_DATABASE_UNREACHABLE (host and port named), ERR_DATABASE_LOGIN (role named), ERR_SQL with SQLSTATE
- * 3D000 in err->sqlstate when the database does not exist, ERR_SQL with other SQLSTATEs. Sets
- * search_path to pg_catalog, client_encoding UTF8, and short TCP keepalives. Caller: conn_close(). */
+ * 3D000 in err->sqlstate when the database does not exist, ERR_SQL with other SQLSTATEs; ERR_CONFIG for
+ * parameters that libpq does not take, ERR_TLS. Sets search_path to pg_catalog, client_encoding UTF8, the
+ * timeouts of statements, locks and transactions to none, and short TCP keepalives. Caller: conn_close(). */
 enum errc conn_open(const struct conn_options *options, struct conn **ret_conn, struct error *err)
     RR_MUST_CHECK;
 void conn_close(struct conn *conn); /* NULL is accepted */

@@ -133,9 +133,11 @@ enum errc conn_fail(struct conn *conn, const struct conn_wait *wait, const PGres
     if (was_stopped && wait && wait->was_cancelled)
         return error_set(err, ERR_CANCELLED, "interrupted");
     enum errc code = conn_errc_of_sqlstate(sqlstate);
-    if (was_stopped && wait && wait->was_too_long)
-        code = ERR_TIMEOUT;
     STR_GUARD struct str text = STR_INIT(4 * ERROR_TEXT_SIZE);
+    if (was_stopped && wait && wait->was_too_long) {
+        code = ERR_TIMEOUT;
+        str_printf(&text, "stopped after %llu s without an end: ", (unsigned long long)conn->limit_ms / 1000);
+    }
     describe(&text, wait, result);
     error_set(err, code, "%s", str_text(&text));
     memcpy(err->sqlstate, sqlstate, 6);
