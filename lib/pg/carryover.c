@@ -1,9 +1,10 @@
 /*
- * Carrying the properties of the live database over to the one that replaces it. A database made from template0
- * has none of them: grants, settings, per-role settings, connection limit, comment, labels.
+ * Carrying the properties of the live database over to the one that replaces it. A database made
+ * from template0 has none of them: grants, settings, per-role settings, connection limit, comment,
+ * labels.
  *
- * A statement is kept as the text before and after the database's name, since the same statements are rehearsed on the
- * database under its present name and run in the swap under the live one.
+ * A statement is kept as the text before and after the database's name, since the same statements
+ * are rehearsed on the database under its present name and run in the swap under the live one.
  */
 #include <string.h>
 
@@ -47,30 +48,36 @@ static enum errc ask(struct builder *b, const char *sql, uint32_t oid, struct ro
     return conn_query(b->conn, b->arena, sql, params, 1, ret_rows, err);
 }
 
-/* --- what the target has ----------------------------------------------------------------------- */
+/* --- what the target has -----------------------------------------------------------------------
+ */
 
 static enum errc reset_grants(struct builder *b, uint32_t oid, struct error *err)
 {
     struct rows rows;
-    enum errc rc = ask(b,
-                       "SELECT DISTINCT quote_ident(pg_get_userbyid(a.grantee)) FROM pg_catalog.pg_database d,"
-                       " aclexplode(d.datacl) a WHERE d.oid = $1::oid AND a.grantee NOT IN (0, d.datdba) ORDER BY 1",
-                       oid, &rows, err);
+    enum errc rc =
+        ask(b,
+            "SELECT DISTINCT quote_ident(pg_get_userbyid(a.grantee)) FROM pg_catalog.pg_database d,"
+            " aclexplode(d.datacl) a WHERE d.oid = $1::oid AND a.grantee NOT IN (0, d.datdba) "
+            "ORDER BY 1",
+            oid, &rows, err);
     for (size_t i = 0; !rc && i < rows.row_count; i++)
-        add(b, "REVOKE ALL ON DATABASE ", arena_printf(b->arena, " FROM %s CASCADE", rows_get(&rows, i, 0)));
+        add(b, "REVOKE ALL ON DATABASE ",
+            arena_printf(b->arena, " FROM %s CASCADE", rows_get(&rows, i, 0)));
     return rc;
 }
 
 static enum errc reset_settings(struct builder *b, uint32_t oid, struct error *err)
 {
     struct rows rows;
-    enum errc rc = ask(b,
-                       "SELECT CASE WHEN setrole <> 0 THEN quote_ident(pg_get_userbyid(setrole)) END"
-                       " FROM pg_catalog.pg_db_role_setting WHERE setdatabase = $1::oid ORDER BY setrole",
-                       oid, &rows, err);
+    enum errc rc =
+        ask(b,
+            "SELECT CASE WHEN setrole <> 0 THEN quote_ident(pg_get_userbyid(setrole)) END"
+            " FROM pg_catalog.pg_db_role_setting WHERE setdatabase = $1::oid ORDER BY setrole",
+            oid, &rows, err);
     for (size_t i = 0; !rc && i < rows.row_count; i++) {
         const char *role = rows_get(&rows, i, 0);
-        add(b, role ? arena_printf(b->arena, "ALTER ROLE %s IN DATABASE ", role) : "ALTER DATABASE ",
+        add(b,
+            role ? arena_printf(b->arena, "ALTER ROLE %s IN DATABASE ", role) : "ALTER DATABASE ",
             " RESET ALL");
     }
     return rc;
@@ -79,10 +86,11 @@ static enum errc reset_settings(struct builder *b, uint32_t oid, struct error *e
 static enum errc reset_labels(struct builder *b, uint32_t oid, struct error *err)
 {
     struct rows rows;
-    enum errc rc = ask(b,
-                       "SELECT quote_ident(provider) FROM pg_catalog.pg_shseclabel WHERE objoid = $1::oid"
-                       " AND classoid = 'pg_database'::regclass ORDER BY 1",
-                       oid, &rows, err);
+    enum errc rc =
+        ask(b,
+            "SELECT quote_ident(provider) FROM pg_catalog.pg_shseclabel WHERE objoid = $1::oid"
+            " AND classoid = 'pg_database'::regclass ORDER BY 1",
+            oid, &rows, err);
     for (size_t i = 0; !rc && i < rows.row_count; i++)
         add(b, arena_printf(b->arena, "SECURITY LABEL FOR %s ON DATABASE ", rows_get(&rows, i, 0)),
             " IS NULL");
@@ -90,14 +98,16 @@ static enum errc reset_labels(struct builder *b, uint32_t oid, struct error *err
 }
 
 /* A database of that name that is not the one we copy from: it starts from nothing. */
-static enum errc reset_target(struct builder *b, const char *to_name, uint32_t from_oid, struct error *err)
+static enum errc reset_target(struct builder *b, const char *to_name, uint32_t from_oid,
+                              struct error *err)
 {
     struct rows rows;
     const char *params[] = {to_name, control_int(b->arena, from_oid)};
-    enum errc rc = conn_query(b->conn, b->arena,
-                              "SELECT oid, datistemplate FROM pg_catalog.pg_database WHERE datname::text = $1"
-                              " AND oid <> $2::oid",
-                              params, 2, &rows, err);
+    enum errc rc =
+        conn_query(b->conn, b->arena,
+                   "SELECT oid, datistemplate FROM pg_catalog.pg_database WHERE datname::text = $1"
+                   " AND oid <> $2::oid",
+                   params, 2, &rows, err);
     if (rc || rows.row_count == 0)
         return rc;
     uint32_t oid = (uint32_t)control_to_int(rows_get(&rows, 0, 0));
@@ -111,9 +121,11 @@ static enum errc reset_target(struct builder *b, const char *to_name, uint32_t f
     return RR_OK;
 }
 
-/* --- what the live database has ---------------------------------------------------------------- */
+/* --- what the live database has ----------------------------------------------------------------
+ */
 
-/* No list of grants stands for the built-in one; staging has a list, because PUBLIC was shut out of it. */
+/* No list of grants stands for the built-in one; staging has a list, because PUBLIC was shut out of
+ * it. */
 static void add_default_grants(struct builder *b, const char *owner)
 {
     add(b, "REVOKE ALL ON DATABASE ", " FROM PUBLIC");
@@ -134,20 +146,23 @@ static enum errc add_grants(struct builder *b, const struct database_info *from,
         return RR_OK;
     }
     add(b, "REVOKE ALL ON DATABASE ", arena_printf(b->arena, " FROM PUBLIC, %s", owner));
-    rc = ask(b,
-             "SELECT string_agg(privilege_type, ', ' ORDER BY privilege_type), CASE grantee WHEN 0 THEN 'PUBLIC'"
-             " ELSE quote_ident(pg_get_userbyid(grantee)) END,"
-             " CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
-             " FROM (SELECT DISTINCT grantee, is_grantable, privilege_type FROM pg_catalog.pg_database,"
-             "  aclexplode(datacl) WHERE oid = $1::oid) a GROUP BY grantee, is_grantable ORDER BY 2, 3",
-             from->oid, &rows, err);
+    rc = ask(
+        b,
+        "SELECT string_agg(privilege_type, ', ' ORDER BY privilege_type), CASE grantee WHEN 0 THEN "
+        "'PUBLIC'"
+        " ELSE quote_ident(pg_get_userbyid(grantee)) END,"
+        " CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+        " FROM (SELECT DISTINCT grantee, is_grantable, privilege_type FROM pg_catalog.pg_database,"
+        "  aclexplode(datacl) WHERE oid = $1::oid) a GROUP BY grantee, is_grantable ORDER BY 2, 3",
+        from->oid, &rows, err);
     for (size_t i = 0; !rc && i < rows.row_count; i++)
         add(b, arena_printf(b->arena, "GRANT %s ON DATABASE ", rows_get(&rows, i, 0)),
             arena_printf(b->arena, " TO %s%s", rows_get(&rows, i, 1), rows_get(&rows, i, 2)));
     return rc;
 }
 
-/* Parameters whose stored value is a list of identifiers: as one literal it would become one odd name. */
+/* Parameters whose stored value is a list of identifiers: as one literal it would become one odd
+ * name. */
 static bool is_list_parameter(const char *name)
 {
     static const char *const names[] = {"search_path",
@@ -177,15 +192,17 @@ static const char *render_value(struct arena *arena, const char *name, const cha
 static enum errc add_settings(struct builder *b, uint32_t oid, struct error *err)
 {
     struct rows rows;
-    enum errc rc = ask(b,
-                       "SELECT CASE WHEN setrole <> 0 THEN quote_ident(pg_get_userbyid(setrole)) END,"
-                       " split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)"
-                       " FROM pg_catalog.pg_db_role_setting, unnest(setconfig) WITH ORDINALITY u(c, n)"
-                       " WHERE setdatabase = $1::oid ORDER BY setrole, n",
-                       oid, &rows, err);
+    enum errc rc =
+        ask(b,
+            "SELECT CASE WHEN setrole <> 0 THEN quote_ident(pg_get_userbyid(setrole)) END,"
+            " split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)"
+            " FROM pg_catalog.pg_db_role_setting, unnest(setconfig) WITH ORDINALITY u(c, n)"
+            " WHERE setdatabase = $1::oid ORDER BY setrole, n",
+            oid, &rows, err);
     for (size_t i = 0; !rc && i < rows.row_count; i++) {
         const char *role = rows_get(&rows, i, 0), *name = rows_get(&rows, i, 1);
-        add(b, role ? arena_printf(b->arena, "ALTER ROLE %s IN DATABASE ", role) : "ALTER DATABASE ",
+        add(b,
+            role ? arena_printf(b->arena, "ALTER ROLE %s IN DATABASE ", role) : "ALTER DATABASE ",
             arena_printf(b->arena, " SET %s TO %s", sql_identifier(b->arena, name),
                          render_value(b->arena, name, rows_get(&rows, i, 2))));
     }
@@ -195,25 +212,29 @@ static enum errc add_settings(struct builder *b, uint32_t oid, struct error *err
 static enum errc add_labels(struct builder *b, uint32_t oid, struct error *err)
 {
     struct rows rows;
-    enum errc rc = ask(b,
-                       "SELECT quote_ident(provider), label FROM pg_catalog.pg_shseclabel WHERE objoid = $1::oid"
-                       " AND classoid = 'pg_database'::regclass ORDER BY 1",
-                       oid, &rows, err);
+    enum errc rc = ask(
+        b,
+        "SELECT quote_ident(provider), label FROM pg_catalog.pg_shseclabel WHERE objoid = $1::oid"
+        " AND classoid = 'pg_database'::regclass ORDER BY 1",
+        oid, &rows, err);
     for (size_t i = 0; !rc && i < rows.row_count; i++)
         add(b, arena_printf(b->arena, "SECURITY LABEL FOR %s ON DATABASE ", rows_get(&rows, i, 0)),
             arena_printf(b->arena, " IS %s", sql_literal(b->arena, rows_get(&rows, i, 1))));
     return rc;
 }
 
-static enum errc add_comment(struct builder *b, uint32_t oid, const char **ret_comment, struct error *err)
+static enum errc add_comment(struct builder *b, uint32_t oid, const char **ret_comment,
+                             struct error *err)
 {
     struct rows rows;
-    enum errc rc = ask(b, "SELECT coalesce(shobj_description($1::oid, 'pg_database'), '')", oid, &rows, err);
+    enum errc rc =
+        ask(b, "SELECT coalesce(shobj_description($1::oid, 'pg_database'), '')", oid, &rows, err);
     if (rc)
         return rc;
     *ret_comment = comment_strip(b->arena, rows_get(&rows, 0, 0));
     add(b, "COMMENT ON DATABASE ",
-        arena_printf(b->arena, " IS %s", **ret_comment ? sql_literal(b->arena, *ret_comment) : "NULL"));
+        arena_printf(b->arena, " IS %s",
+                     **ret_comment ? sql_literal(b->arena, *ret_comment) : "NULL"));
     return RR_OK;
 }
 
@@ -224,20 +245,23 @@ static enum errc build(struct builder *b, const struct database_info *from, cons
     if ((rc = reset_target(b, to_name, from->oid, err)) || (rc = add_grants(b, from, err)) ||
         (rc = add_settings(b, from->oid, err)) || (rc = add_labels(b, from->oid, err)))
         return rc;
-    add(b, "ALTER DATABASE ", arena_printf(b->arena, " CONNECTION LIMIT %d", from->connection_limit));
+    add(b, "ALTER DATABASE ",
+        arena_printf(b->arena, " CONNECTION LIMIT %d", from->connection_limit));
     if (from->is_template)
         add(b, "ALTER DATABASE ", " IS_TEMPLATE true");
     return add_comment(b, from->oid, ret_comment, err);
 }
 
-/* --- the plan ---------------------------------------------------------------------------------- */
+/* --- the plan ----------------------------------------------------------------------------------
+ */
 
 static void render_statements(struct carry_over *plan)
 {
     const char *name = sql_identifier(plan->arena, plan->to_name);
     plan->statements = arena_array(plan->arena, plan->count, sizeof *plan->statements);
     for (size_t i = 0; i < plan->count; i++)
-        plan->statements[i] = arena_printf(plan->arena, "%s%s%s", plan->parts[i].head, name, plan->parts[i].tail);
+        plan->statements[i] =
+            arena_printf(plan->arena, "%s%s%s", plan->parts[i].head, name, plan->parts[i].tail);
 }
 
 enum errc database_carry_over_plan(struct control *control, struct arena *arena,
@@ -265,7 +289,8 @@ enum errc database_carry_over_plan(struct control *control, struct arena *arena,
     return RR_OK;
 }
 
-enum errc carry_over_leave_out(struct carry_over *plan, const struct carry_over *rehearsal, struct error *err)
+enum errc carry_over_leave_out(struct carry_over *plan, const struct carry_over *rehearsal,
+                               struct error *err)
 {
     size_t i = 0;
     bool is_same = true;
@@ -277,7 +302,8 @@ enum errc carry_over_leave_out(struct carry_over *plan, const struct carry_over 
         i++;
     }
     if (!is_same || i != plan->count) {
-        error_set(err, ERR_DATABASE_CHANGED, "grants or settings of the live database were changed meanwhile");
+        error_set(err, ERR_DATABASE_CHANGED,
+                  "grants or settings of the live database were changed meanwhile");
         return error_hint(err, "the next run reads them again");
     }
     plan->count = rehearsal->count;
@@ -287,9 +313,11 @@ enum errc carry_over_leave_out(struct carry_over *plan, const struct carry_over 
     return RR_OK;
 }
 
-/* --- rehearsal --------------------------------------------------------------------------------- */
+/* --- rehearsal ---------------------------------------------------------------------------------
+ */
 
-/* The quoted name between " SET " and " TO " of a part that sets a parameter, as text and length. */
+/* The quoted name between " SET " and " TO " of a part that sets a parameter, as text and length.
+ */
 static bool find_parameter(const struct carry_part *part, const char **ret_name, int *ret_length)
 {
     const char *end = strstr(part->tail, "\" TO ");
@@ -301,16 +329,19 @@ static bool find_parameter(const struct carry_part *part, const char **ret_name,
 }
 
 /* The cause names the statement already, up to its value. */
-static void add_finding(const struct carry_part *part, const char *role, int version, const struct error *cause,
-                        struct findings *findings)
+static void add_finding(const struct carry_part *part, const char *role, int version,
+                        const struct error *cause, struct findings *findings)
 {
     const char *name;
     int length;
     bool is_denied = strcmp(cause->sqlstate, "42501") == 0;
     if (is_denied && text_has_prefix(part->head, "ALTER ROLE"))
-        findings_add(findings, "%s: grant role %s that role WITH ADMIN OPTION, or let a superuser restore", cause->text, role);
+        findings_add(findings,
+                     "%s: grant role %s that role WITH ADMIN OPTION, or let a superuser restore",
+                     cause->text, role);
     else if (is_denied && find_parameter(part, &name, &length) && version >= 150000)
-        findings_add(findings, "%s: GRANT SET ON PARAMETER %.*s TO %s;", cause->text, length, name, role);
+        findings_add(findings, "%s: GRANT SET ON PARAMETER %.*s TO %s;", cause->text, length, name,
+                     role);
     else if (is_denied && find_parameter(part, &name, &length))
         findings_add(findings, "%s: before version 15 only a superuser may set it", cause->text);
     else

@@ -34,5 +34,6 @@ char *comment_compose(struct arena *arena, const char *user_text, const char *li
     /* One line, whatever the line is about: it is recognised by its beginning. */
     STR_GUARD struct str clean = STR_INIT(4096);
     conn_append_message(&clean, line, 1000);
-    return arena_printf(arena, "%s%s%s%s", user_text, *user_text ? "\n" : "", marker, str_text(&clean));
+    return arena_printf(arena, "%s%s%s%s", user_text, *user_text ? "\n" : "", marker,
+                        str_text(&clean));
 }

@@ -1,6 +1,6 @@
 /*
- * comment - our line in the comment of a database, below the user's own text. For people who look at \l+; nothing is
- * ever decided by it. Pure. Private to lib/pg.
+ * comment - our line in the comment of a database, below the user's own text. For people who look
+ * at \l+; nothing is ever decided by it. Pure. Private to lib/pg.
  */
 #ifndef RR_PG_COMMENT_H
 #define RR_PG_COMMENT_H

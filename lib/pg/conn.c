@@ -1,10 +1,11 @@
 /*
- * Connections. The socket is non-blocking; every wait is conn_wait(), one poll of at most CANCEL_POLL_MS.
+ * Connections. The socket is non-blocking; every wait is conn_wait(), one poll of at most
+ * CANCEL_POLL_MS.
  *
- * Cancelling: the request goes out from an errand, because PQcancel blocks until the server has hung up. The
- * statement's results are awaited all the same, for CONN_CANCEL_GRACE_MS; then the session is given up. A
- * statement that was finished before the request reached it counts as done. The errand is awaited too: a
- * request that arrives late would hit the next statement.
+ * Cancelling: the request goes out from an errand, because PQcancel blocks until the server has
+ * hung up. The statement's results are awaited all the same, for CONN_CANCEL_GRACE_MS; then the
+ * session is given up. A statement that was finished before the request reached it counts as done.
+ * The errand is awaited too: a request that arrives late would hit the next statement.
  */
 #include "lib/pg/conn.h"
 
@@ -41,7 +42,8 @@ static const char *field_of(const PGresult *result, int field)
     return text ? text : "";
 }
 
-/* --- notices ----------------------------------------------------------------------------------- */
+/* --- notices -----------------------------------------------------------------------------------
+ */
 
 static void take_notice(void *context, const PGresult *result)
 {
@@ -63,9 +65,11 @@ static void take_notice(void *context, const PGresult *result)
     }
 }
 
-/* --- opening and closing ----------------------------------------------------------------------- */
+/* --- opening and closing -----------------------------------------------------------------------
+ */
 
-/* Role and database may carry settings that get in our way; a session of ours starts from known ones. */
+/* Role and database may carry settings that get in our way; a session of ours starts from known
+ * ones. */
 static enum errc prepare_session(struct conn *conn, bool is_for_user_sql, struct error *err)
 {
     int version = PQserverVersion(conn->pg);
@@ -78,9 +82,11 @@ static enum errc prepare_session(struct conn *conn, bool is_for_user_sql, struct
     if (version >= 170000)
         str_append(&sql, "; SET transaction_timeout = 0");
     if (!is_for_user_sql)
-        str_append(&sql, "; SET search_path = pg_catalog; SET datestyle = iso; SET intervalstyle = postgres; "
-                         "SET default_transaction_isolation = 'read committed'; "
-                         "SET default_transaction_deferrable = off");
+        str_append(
+            &sql,
+            "; SET search_path = pg_catalog; SET datestyle = iso; SET intervalstyle = postgres; "
+            "SET default_transaction_isolation = 'read committed'; "
+            "SET default_transaction_deferrable = off");
     return conn_exec(conn, str_text(&sql), err);
 }
 
@@ -144,7 +150,8 @@ void conn_drop(struct conn *conn)
     conn->is_lost = true;
 }
 
-/* --- waiting and cancelling -------------------------------------------------------------------- */
+/* --- waiting and cancelling --------------------------------------------------------------------
+ */
 
 static void send_cancel(void *work)
 {
@@ -298,7 +305,8 @@ void conn_finish(struct conn *conn, struct conn_wait *wait)
     end_cancelling(conn, wait);
 }
 
-/* --- statements -------------------------------------------------------------------------------- */
+/* --- statements --------------------------------------------------------------------------------
+ */
 
 /* Rows on their way from libpq into the arena. */
 struct collector {
@@ -345,7 +353,8 @@ static struct rows give_rows(struct collector *c)
         .values = values, .column_count = c->column_count, .row_count = c->row_count};
 }
 
-/* One result of a statement. Rows come one by one (single row mode), then an empty result that ends them. */
+/* One result of a statement. Rows come one by one (single row mode), then an empty result that ends
+ * them. */
 static enum errc take_result(struct conn *conn, struct conn_wait *wait, const PGresult *result,
                              struct collector *c, bool *is_inside, struct error *err)
 {
@@ -486,7 +495,8 @@ enum errc conn_exec_meanwhile(struct conn *conn, const char *sql, unsigned inter
     return rc;
 }
 
-/* --- questions --------------------------------------------------------------------------------- */
+/* --- questions ---------------------------------------------------------------------------------
+ */
 
 int conn_server_version(const struct conn *conn)
 {

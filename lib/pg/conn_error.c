@@ -50,7 +50,8 @@ void conn_append_statement(struct str *s, const char *sql)
 
 enum errc conn_errc_of_sqlstate(const char *sqlstate)
 {
-    static const char *const ended[] = {"57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04"};
+    static const char *const ended[] = {"57P01", "57P02", "57P03", "57P04",
+                                        "57P05", "25P03", "25P04"};
     if (strcmp(sqlstate, "53100") == 0)
         return ERR_DISK_FULL;
     if (text_has_prefix(sqlstate, "28"))
@@ -107,12 +108,14 @@ static void add_hint(const PGresult *result, struct error *err)
         error_hint(err, "%s", str_text(&clean));
     }
     if (err->code == ERR_DISK_FULL)
-        error_hint(err, "make room on the database server's disk; a restore needs room for a second copy");
+        error_hint(
+            err, "make room on the database server's disk; a restore needs room for a second copy");
 }
 
-/* A server that ends a session says why before it hangs up; libpq may not have looked at that yet. It does not wait
- * here: the connection is known to be broken. */
-static enum errc fail_with_last_words(struct conn *conn, const struct conn_wait *wait, struct error *err)
+/* A server that ends a session says why before it hangs up; libpq may not have looked at that yet.
+ * It does not wait here: the connection is known to be broken. */
+static enum errc fail_with_last_words(struct conn *conn, const struct conn_wait *wait,
+                                      struct error *err)
 {
     PGresult *last = PQstatus(conn->pg) == CONNECTION_BAD ? PQgetResult(conn->pg) : NULL;
     enum errc rc = strlen(field_of(last, PG_DIAG_SQLSTATE)) == 5 ? conn_fail(conn, wait, last, err)
@@ -136,7 +139,8 @@ enum errc conn_fail(struct conn *conn, const struct conn_wait *wait, const PGres
     STR_GUARD struct str text = STR_INIT(4 * ERROR_TEXT_SIZE);
     if (was_stopped && wait && wait->was_too_long) {
         code = ERR_TIMEOUT;
-        str_printf(&text, "stopped after %llu s without an end: ", (unsigned long long)conn->limit_ms / 1000);
+        str_printf(&text, "stopped after %llu s without an end: ",
+                   (unsigned long long)conn->limit_ms / 1000);
     }
     describe(&text, wait, result);
     error_set(err, code, "%s", str_text(&text));

@@ -1,11 +1,13 @@
 /*
- * Connecting. libpq resolves names while it connects, and moves on to the next address of a list only in
- * its blocking calls; so a connection is made by an errand (a thread of its own) with libpq's own rules,
- * while the caller waits with the cancel flag in sight. First the steps of PQconnectPoll, up to the time limit;
- * if that passes on an address that does not answer, PQreset, which goes through every address with a limit each.
+ * Connecting. libpq resolves names while it connects, and moves on to the next address of a list
+ * only in its blocking calls; so a connection is made by an errand (a thread of its own) with
+ * libpq's own rules, while the caller waits with the cancel flag in sight. First the steps of
+ * PQconnectPoll, up to the time limit; if that passes on an address that does not answer, PQreset,
+ * which goes through every address with a limit each.
  *
- * SQLSTATE: libpq does not hand it out when connecting fails. With verbosity set before the server can
- * answer, the message text carries it ("FATAL:  28P01: ..."), whatever language the server speaks.
+ * SQLSTATE: libpq does not hand it out when connecting fails. With verbosity set before the server
+ * can answer, the message text carries it ("FATAL:  28P01: ..."), whatever language the server
+ * speaks.
  */
 #if __has_include(<libpq-fe.h>)
 #include <libpq-fe.h>
@@ -26,8 +28,8 @@
 
 enum { CONNECT_TIMEOUT_S = 15, MAX_PARAMETERS = 96, MESSAGE_BYTES = 600, OPTIONS_BYTES = 65536 };
 
-/* One attempt: keyword and value copies, each list ended by NULL (values may be secret and are wiped), and
- * what came of it. */
+/* One attempt: keyword and value copies, each list ended by NULL (values may be secret and are
+ * wiped), and what came of it. */
 struct attempt {
     char *keywords[MAX_PARAMETERS + 1];
     char *values[MAX_PARAMETERS + 1];
@@ -72,7 +74,8 @@ static void add(struct attempt *a, const char *keyword, const char *value)
     a->values[a->count++] = mem_strdup(value);
 }
 
-/* The user's value of a parameter: from the connection string, else from the environment or a service file;
+/* The user's value of a parameter: from the connection string, else from the environment or a
+ * service file;
  * "" if there is none. Not for secrets. */
 static void find_theirs(const struct attempt *a, const char *keyword, struct str *ret_value)
 {
@@ -88,8 +91,8 @@ static void find_theirs(const struct attempt *a, const char *keyword, struct str
     PQconninfoFree(defaults);
 }
 
-/* A password with '@', '/' or ':' that was not percent-encoded shifts the parts of a URI, and then a piece
- * of it becomes "host" or "port", which error texts show. */
+/* A password with '@', '/' or ':' that was not percent-encoded shifts the parts of a URI, and then
+ * a piece of it becomes "host" or "port", which error texts show. */
 static bool looks_shifted(const struct attempt *a, const char *conninfo)
 {
     const char *host = get(a, "host"), *port = get(a, "port"), *database = get(a, "dbname");
@@ -101,11 +104,13 @@ static bool looks_shifted(const struct attempt *a, const char *conninfo)
 static enum errc refuse_conninfo(const char *why, struct error *err)
 {
     error_set(err, ERR_CONFIG, "DATABASE_URL is no valid connection string: %s", why);
-    return error_hint(err, "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE with special characters "
-                           "of the password as %%XX, or use PGHOST, PGUSER and PGPASSWORD instead");
+    return error_hint(err,
+                      "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE with special characters "
+                      "of the password as %%XX, or use PGHOST, PGUSER and PGPASSWORD instead");
 }
 
-/* libpq's own text is not shown: it quotes the piece that it could not read, which may be the password. */
+/* libpq's own text is not shown: it quotes the piece that it could not read, which may be the
+ * password. */
 static enum errc add_conninfo(struct attempt *a, const char *conninfo, struct error *err)
 {
     char *message = NULL;
@@ -212,7 +217,8 @@ static void ignore_notice(void *context, const PGresult *result)
 static void run_attempt(void *work)
 {
     struct attempt *a = work;
-    a->pg = PQconnectStartParams((const char *const *)a->keywords, (const char *const *)a->values, 0);
+    a->pg =
+        PQconnectStartParams((const char *const *)a->keywords, (const char *const *)a->values, 0);
     if (!a->pg)
         mem_die(0);
     PQsetErrorVerbosity(a->pg, PQERRORS_VERBOSE);
@@ -267,15 +273,17 @@ static bool has_any(const char *text, const char *const words[])
     return false;
 }
 
-/* What a failure means that the server did not give a SQLSTATE for; libpq's texts are never translated here. */
+/* What a failure means that the server did not give a SQLSTATE for; libpq's texts are never
+ * translated here. */
 static enum errc classify_by_text(const char *text)
 {
-    static const char *const passing[] = {"SSL SYSCALL", "closed unexpectedly", "closed the connection",
-                                          "SSL negotiation packet", NULL};
+    static const char *const passing[] = {"SSL SYSCALL", "closed unexpectedly",
+                                          "closed the connection", "SSL negotiation packet", NULL};
     static const char *const login[] = {"no password supplied", "authentication", "SCRAM", NULL};
     static const char *const tls[] = {"certificate", "SSL error", "support SSL", "SSL SNI", NULL};
     static const char *const reached[] = {"connection to server", "could not translate host name",
-                                          "could not parse network address", "timeout expired", NULL};
+                                          "could not parse network address", "timeout expired",
+                                          NULL};
     if (has_any(text, passing))
         return ERR_DATABASE_UNREACHABLE;
     if (has_any(text, login))
@@ -299,15 +307,17 @@ static enum errc classify(const char *sqlstate, const char *text)
 static void add_hint(struct error *err)
 {
     if (err->code == ERR_DATABASE_LOGIN)
-        error_hint(err, "check PGUSER and PGPASSWORD (or DATABASE_URL) and the server's pg_hba.conf");
+        error_hint(err,
+                   "check PGUSER and PGPASSWORD (or DATABASE_URL) and the server's pg_hba.conf");
     else if (err->code == ERR_TLS)
         error_hint(err, "check PGSSLMODE and PGSSLROOTCERT against the server's certificate");
     else if (strcmp(err->sqlstate, "53300") == 0)
-        error_hint(err, "the server (or the role, or the database) has no free connection: raise the "
-                            "limit or end sessions");
+        error_hint(err,
+                   "the server (or the role, or the database) has no free connection: raise the "
+                   "limit or end sessions");
     else if (err->code == ERR_DATABASE_UNREACHABLE)
         error_hint(err, "check PGHOST and PGPORT (or DATABASE_URL), that the server runs, and that "
-                            "the network lets this program reach it");
+                        "the network lets this program reach it");
 }
 
 static enum errc attempt_error(const struct attempt *a, struct error *err)

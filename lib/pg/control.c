@@ -12,9 +12,10 @@
 #include "lib/pg/control_internal.h"
 #include "lib/pg/sql.h"
 
-/* The server must notice within half a minute that we are gone, and give up what we hold; and a transaction that we
- * were frozen in must not keep the application out. What we are told is committed must stay so, even where the
- * server or the role commits asynchronously to load faster. */
+/* The server must notice within half a minute that we are gone, and give up what we hold; and a
+ * transaction that we were frozen in must not keep the application out. What we are told is
+ * committed must stay so, even where the server or the role commits asynchronously to load faster.
+ */
 static const char session_settings[] =
     "SET synchronous_commit = on; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; "
     "SET tcp_user_timeout = '30s'; SET idle_in_transaction_session_timeout = '15s'";
@@ -33,13 +34,15 @@ enum errc control_refuse_pooler(struct conn *conn, struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
     struct rows rows;
-    enum errc rc = conn_query(conn, &arena, "SELECT pg_catalog.pg_backend_pid()", NULL, 0, &rows, err);
+    enum errc rc =
+        conn_query(conn, &arena, "SELECT pg_catalog.pg_backend_pid()", NULL, 0, &rows, err);
     if (rc || control_to_int(rows_get(&rows, 0, 0)) == conn_backend_pid(conn))
         return rc;
     error_set(err, ERR_POOLER, "%s is a connection pooler, not the PostgreSQL server itself",
               conn_peer(conn));
-    return error_hint(err, "locks do not hold through a pooler: let PGHOST and PGPORT (or DATABASE_URL) point at "
-                           "the server itself");
+    return error_hint(
+        err, "locks do not hold through a pooler: let PGHOST and PGPORT (or DATABASE_URL) point at "
+             "the server itself");
 }
 
 static enum errc open_session(const struct control_options *options, const char *application_name,
@@ -52,28 +55,33 @@ static enum errc open_session(const struct control_options *options, const char 
     };
     CONN_GUARD struct conn *conn = NULL;
     enum errc rc = conn_open(&connection, &conn, err);
-    if (rc || (rc = control_refuse_pooler(conn, err)) || (rc = conn_exec(conn, session_settings, err)))
+    if (rc || (rc = control_refuse_pooler(conn, err)) ||
+        (rc = conn_exec(conn, session_settings, err)))
         return rc;
     conn_set_limit_ms(conn, CONTROL_LIMIT_MS);
-    conn_set_cancel(conn, NULL); /* from here on statements are short: a run that stops must clean up */
+    conn_set_cancel(conn,
+                    NULL); /* from here on statements are short: a run that stops must clean up */
     *ret_conn = conn;
     conn = NULL;
     return RR_OK;
 }
 
-enum errc control_second_open(const struct control *control, struct conn **ret_conn, struct error *err)
+enum errc control_second_open(const struct control *control, struct conn **ret_conn,
+                              struct error *err)
 {
     struct control_options options = control->options;
     options.cancel = NULL;
     return open_session(&options, control->application_name, ret_conn, err);
 }
 
-static enum errc ask_server(struct conn *conn, struct arena *arena, const char **ret_server, struct error *err)
+static enum errc ask_server(struct conn *conn, struct arena *arena, const char **ret_server,
+                            struct error *err)
 {
     struct rows rows;
-    enum errc rc = conn_query(conn, arena,
-                              "SELECT system_identifier || ' ' || pg_postmaster_start_time() FROM pg_control_system()",
-                              NULL, 0, &rows, err);
+    enum errc rc = conn_query(
+        conn, arena,
+        "SELECT system_identifier || ' ' || pg_postmaster_start_time() FROM pg_control_system()",
+        NULL, 0, &rows, err);
     if (!rc)
         *ret_server = rows_get(&rows, 0, 0);
     return rc;
@@ -85,10 +93,12 @@ enum errc control_helper_open(struct control *control, struct conn **ret_conn, s
     CONN_GUARD struct conn *helper = NULL;
     const char *ours = NULL, *its = NULL;
     enum errc rc = control_second_open(control, &helper, err);
-    if (rc || (rc = ask_server(helper, &arena, &its, err)) || (rc = ask_server(control->conn, &arena, &ours, err)))
+    if (rc || (rc = ask_server(helper, &arena, &its, err)) ||
+        (rc = ask_server(control->conn, &arena, &ours, err)))
         return rc;
     if (strcmp(ours, its) != 0) {
-        error_set(err, ERR_DATABASE_CHANGED, "a second connection has reached another server than the first");
+        error_set(err, ERR_DATABASE_CHANGED,
+                  "a second connection has reached another server than the first");
         return error_hint(err, "was there a failover? PGHOST must lead to one server at a time");
     }
     *ret_conn = helper;
@@ -96,21 +106,23 @@ enum errc control_helper_open(struct control *control, struct conn **ret_conn, s
     return RR_OK;
 }
 
-/* A pooler answers for a database that is not there in its own words, with the SQLSTATE of a protocol violation. The
- * first use of this program would end with a riddle; through a database that is there the pooler shows itself. */
+/* A pooler answers for a database that is not there in its own words, with the SQLSTATE of a
+ * protocol violation. The first use of this program would end with a riddle; through a database
+ * that is there the pooler shows itself. */
 static enum errc look_for_pooler(const struct control *control, struct error *err)
 {
     CONN_GUARD struct conn *conn = NULL;
     struct error own = ERROR_INIT;
     const char *database;
-    enum errc rc = control_maintenance_open(&control->options, control->application_name, &conn, &database, &own);
+    enum errc rc = control_maintenance_open(&control->options, control->application_name, &conn,
+                                            &database, &own);
     if (!rc && control_refuse_pooler(conn, &own) == ERR_POOLER)
         *err = own;
     return err->code;
 }
 
-/* When there is no control database and none may be made, the session is one to a maintenance database, from where the
- * rest of the server can be looked at. */
+/* When there is no control database and none may be made, the session is one to a maintenance
+ * database, from where the rest of the server can be looked at. */
 static enum errc open_or_create(struct control *control, struct error *err)
 {
     struct control_options *options = &control->options;
@@ -124,7 +136,8 @@ static enum errc open_or_create(struct control *control, struct error *err)
         rc = control_create_database(options, control->application_name, err);
         return rc ? rc : open_session(options, control->application_name, &control->conn, err);
     }
-    rc = control_maintenance_open(options, control->application_name, &control->conn, &options->control_database, err);
+    rc = control_maintenance_open(options, control->application_name, &control->conn,
+                                  &options->control_database, err);
     return rc ? rc : control_refuse_pooler(control->conn, err);
 }
 
@@ -210,7 +223,8 @@ struct conn *control_conn_take(struct control *control, struct error *err)
         return control->conn;
     pthread_mutex_unlock(&control->mutex);
     error_set(err, ERR_FENCE_LOST, "the session that held the database lock is gone");
-    error_hint(err, "the next run finds out from the database what happened, and goes on from there");
+    error_hint(err,
+               "the next run finds out from the database what happened, and goes on from there");
     return NULL;
 }
 
@@ -252,8 +266,8 @@ bool control_end_backend(struct conn *conn, const char *pid, unsigned wait_ms)
     struct error ignored = ERROR_INIT;
     struct rows rows;
     const char *params[] = {pid, control_int(&arena, wait_ms)};
-    if (conn_query(conn, &arena, "SELECT pg_catalog.pg_terminate_backend($1::int, $2::bigint)", params,
-                   2, &rows, &ignored))
+    if (conn_query(conn, &arena, "SELECT pg_catalog.pg_terminate_backend($1::int, $2::bigint)",
+                   params, 2, &rows, &ignored))
         return false;
     return rows.row_count == 1 && text_equal(rows_get(&rows, 0, 0), "t");
 }

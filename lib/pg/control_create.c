@@ -11,8 +11,9 @@ static bool is_there_already(const struct error *err)
 }
 
 /* Any database will do to send CREATE DATABASE from; these are the ones that servers have. */
-enum errc control_maintenance_open(const struct control_options *options, const char *application_name,
-                                   struct conn **ret_conn, const char **ret_database, struct error *err)
+enum errc control_maintenance_open(const struct control_options *options,
+                                   const char *application_name, struct conn **ret_conn,
+                                   const char **ret_database, struct error *err)
 {
     const char *const databases[] = {"postgres", "template1", options->target};
     struct error first = ERROR_INIT;
@@ -41,17 +42,19 @@ static enum errc create(struct conn *conn, const char *name, struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
     const char *identifier = sql_identifier(&arena, name);
-    enum errc rc = conn_execf(conn, err,
-                              "CREATE DATABASE %s TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' "
-                              "LC_CTYPE 'C'%s",
-                              identifier,
-                              conn_server_version(conn) >= 150000 ? " LOCALE_PROVIDER libc" : "");
+    enum errc rc =
+        conn_execf(conn, err,
+                   "CREATE DATABASE %s TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' "
+                   "LC_CTYPE 'C'%s",
+                   identifier, conn_server_version(conn) >= 150000 ? " LOCALE_PROVIDER libc" : "");
     if (rc == ERR_SQL && is_there_already(err)) {
         error_clear(err);
         return RR_OK;
     }
     if (rc == ERR_SQL && strcmp(err->sqlstate, "42501") == 0)
-        error_hint(err, "ALTER ROLE %s CREATEDB; or make it for us: CREATE DATABASE %s OWNER %s TEMPLATE template0",
+        error_hint(err,
+                   "ALTER ROLE %s CREATEDB; or make it for us: CREATE DATABASE %s OWNER %s "
+                   "TEMPLATE template0",
                    sql_identifier(&arena, conn_user(conn)), identifier,
                    sql_identifier(&arena, conn_user(conn)));
     if (rc)
@@ -59,8 +62,8 @@ static enum errc create(struct conn *conn, const char *name, struct error *err)
     return conn_execf(conn, err, "REVOKE ALL ON DATABASE %s FROM PUBLIC", identifier);
 }
 
-enum errc control_create_database(const struct control_options *options, const char *application_name,
-                                  struct error *err)
+enum errc control_create_database(const struct control_options *options,
+                                  const char *application_name, struct error *err)
 {
     CONN_GUARD struct conn *conn = NULL;
     const char *database;

@@ -1,15 +1,17 @@
 /*
- * Sending. One piece at a time: PQputCopyData, then PQflush until all of it is on the socket, so that libpq's
- * buffer never holds more than a piece however slow the server is, and the cancel flag is seen meanwhile. A piece
- * is sent only when the socket has room for all of it: where a send falls short, libpq reads as well, behind our
- * back, and we would not learn that the server has said something.
+ * Sending. One piece at a time: PQputCopyData, then PQflush until all of it is on the socket, so
+ * that libpq's buffer never holds more than a piece however slow the server is, and the cancel flag
+ * is seen meanwhile. A piece is sent only when the socket has room for all of it: where a send
+ * falls short, libpq reads as well, behind our back, and we would not learn that the server has
+ * said something.
  *
- * Errors in the middle. While a COPY runs, libpq parses nothing but notices: an error of the server lies unread
- * until PQputCopyEnd, and the rest of the table would be sent for nothing. So after each piece, if the
- * server has sent something, libpq is made to look at it (a PQputCopyData of length 0 delivers notices). If it
- * was no notice it can hardly be anything but an error, and the COPY is ended with a reason: the server's
- * own error comes back. The one exception is a parameter report after a configuration reload: then what comes back
- * is our own reason, and copyin_is_false_alarm() tells.
+ * Errors in the middle. While a COPY runs, libpq parses nothing but notices: an error of the server
+ * lies unread until PQputCopyEnd, and the rest of the table would be sent for nothing. So after
+ * each piece, if the server has sent something, libpq is made to look at it (a PQputCopyData of
+ * length 0 delivers notices). If it was no notice it can hardly be anything but an error, and the
+ * COPY is ended with a reason: the server's own error comes back. The one exception is a parameter
+ * report after a configuration reload: then what comes back is our own reason, and
+ * copyin_is_false_alarm() tells.
  */
 #include "lib/pg/copyin.h"
 
@@ -113,8 +115,8 @@ void copyin_abort(struct conn *conn, const char *why)
     conn->limit_ms = limit_ms;
 }
 
-/* Whether the server has sent something that is no notice. It may have been read already, while a piece waited for the
- * socket. */
+/* Whether the server has sent something that is no notice. It may have been read already, while a
+ * piece waited for the socket. */
 static bool has_alarm(struct conn *conn)
 {
     struct pollfd fd = {.fd = PQsocket(conn->pg), .events = POLLIN};

@@ -27,7 +27,8 @@ void findings_add(struct findings *findings, const char *fmt, ...)
     findings->items[findings->count++] = arena_strdup(findings->arena, str_text(&text));
 }
 
-/* --- find -------------------------------------------------------------------------------------- */
+/* --- find --------------------------------------------------------------------------------------
+ */
 
 /* Columns of pg_database that came and went with the versions: provider, locale, rules. */
 static const char *locale_columns(int version)
@@ -66,16 +67,19 @@ enum errc database_find(struct control *control, struct arena *arena, const char
 {
     const char *sql = arena_printf(
         arena,
-        "SELECT d.oid, d.datname, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate,"
+        "SELECT d.oid, d.datname, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), "
+        "d.datcollate,"
         " d.datctype, %s, t.spcname, d.datconnlimit, d.datallowconn, d.datistemplate,"
-        " CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')"
+        " CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', "
+        "'USAGE')"
         "  THEN coalesce(pg_catalog.pg_database_size(d.oid), -1) ELSE -1 END"
         " FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace"
         " WHERE d.datname::text = $1",
         locale_columns(control_server_version(control)));
     struct rows rows;
     const char *params[] = {name};
-    /* As text: compared as names, the server would cut a longer one to 63 bytes and find another database. */
+    /* As text: compared as names, the server would cut a longer one to 63 bytes and find another
+     * database. */
     enum errc rc = control_query(control, arena, sql, params, 1, &rows, err);
     if (rc)
         return rc;
@@ -85,12 +89,14 @@ enum errc database_find(struct control *control, struct arena *arena, const char
     return RR_OK;
 }
 
-/* --- look inside ------------------------------------------------------------------------------- */
+/* --- look inside -------------------------------------------------------------------------------
+ */
 
 static const char find_content[] =
     "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     "  WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-    "  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid"
+    "  AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid "
+    "= c.oid"
     "   AND e.deptype = 'e'))"
     " OR EXISTS (SELECT FROM pg_largeobject_metadata)";
 
@@ -130,17 +136,20 @@ enum errc database_look_inside(struct control *control, struct arena *arena, con
     return RR_OK;
 }
 
-/* --- verify ------------------------------------------------------------------------------------ */
+/* --- verify ------------------------------------------------------------------------------------
+ */
 
-/* An index of a partitioned table is not valid while a partition lacks its part, which the dump may have so on
- * purpose; those of plain tables never are. */
-static const char find_invalid_indexes[] =
-    "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-    " JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE c.relkind = 'i' AND NOT (i.indisvalid AND i.indisready AND i.indislive) ORDER BY 1 LIMIT 20";
+/* An index of a partitioned table is not valid while a partition lacks its part, which the dump may
+ * have so on purpose; those of plain tables never are. */
+static const char find_invalid_indexes[] = "SELECT format('%I.%I', n.nspname, c.relname) FROM "
+                                           "pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+                                           " JOIN pg_namespace n ON n.oid = c.relnamespace"
+                                           " WHERE c.relkind = 'i' AND NOT (i.indisvalid AND "
+                                           "i.indisready AND i.indislive) ORDER BY 1 LIMIT 20";
 
 static const char find_unvalidated[] =
-    "SELECT count(*), min(format('%I on %s', conname, conrelid::regclass)) FROM pg_constraint WHERE NOT convalidated";
+    "SELECT count(*), min(format('%I on %s', conname, conrelid::regclass)) FROM pg_constraint "
+    "WHERE NOT convalidated";
 
 static enum errc verify(struct conn *conn, struct arena *arena, uint64_t expected_unvalidated,
                         struct findings *findings, struct error *err)
@@ -161,8 +170,10 @@ static enum errc verify(struct conn *conn, struct arena *arena, uint64_t expecte
     if (count > expected_unvalidated) {
         STR_GUARD struct str name = STR_INIT(512);
         conn_append_message(&name, rows_get(&rows, 0, 1), 200);
-        findings_add(findings, "%llu constraints are not validated, and the backup has %llu such (one of them: %s)",
-                     (unsigned long long)count, (unsigned long long)expected_unvalidated, str_text(&name));
+        findings_add(
+            findings,
+            "%llu constraints are not validated, and the backup has %llu such (one of them: %s)",
+            (unsigned long long)count, (unsigned long long)expected_unvalidated, str_text(&name));
     }
     return RR_OK;
 }

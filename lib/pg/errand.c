@@ -88,7 +88,8 @@ bool errand_wait(struct errand *errand, uint64_t ms)
         until.tv_sec++;
     }
     pthread_mutex_lock(&errand->mutex);
-    while (!errand->is_done && pthread_cond_timedwait(&errand->is_over, &errand->mutex, &until) == 0)
+    while (!errand->is_done &&
+           pthread_cond_timedwait(&errand->is_over, &errand->mutex, &until) == 0)
         ;
     bool is_done = errand->is_done;
     pthread_mutex_unlock(&errand->mutex);

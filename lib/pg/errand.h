@@ -1,10 +1,11 @@
 /*
  * errand - one blocking call in a thread of its own, so that whoever waits for it can stop waiting.
  *
- * libpq has calls that block beyond our control (names are resolved while connecting; PQcancel waits for
- * the server to hang up). An errand runs such a call; errand_wait() waits for it in slices.
- * Ownership: `work` belongs to the errand from errand_start() on. errand_end() gives it back when the
- * call has returned, and otherwise leaves it to the thread, which releases it when the call returns.
+ * libpq has calls that block beyond our control (names are resolved while connecting; PQcancel
+ * waits for the server to hang up). An errand runs such a call; errand_wait() waits for it in
+ * slices. Ownership: `work` belongs to the errand from errand_start() on. errand_end() gives it
+ * back when the call has returned, and otherwise leaves it to the thread, which releases it when
+ * the call returns.
  *
  * Private to lib/pg.
  */

@@ -1,11 +1,12 @@
 /*
  * Lock and fence of one target.
  *
- * The advisory lock says who works; PostgreSQL gives it up with the session. The fence row says who may write: its
- * token grows with every holder, and what must not be done by a stale one checks token and run id in its own
- * transaction. The order lock, fence, history settles what became of a run that was cut off in its COMMIT: its backend keeps
- * the lock while it waits for a standby, even after its client is gone; the fence row stays locked until its
- * transaction has ended; and only then does the history say whether it swapped.
+ * The advisory lock says who works; PostgreSQL gives it up with the session. The fence row says who
+ * may write: its token grows with every holder, and what must not be done by a stale one checks
+ * token and run id in its own transaction. The order lock, fence, history settles what became of a
+ * run that was cut off in its COMMIT: its backend keeps the lock while it waits for a standby, even
+ * after its client is gone; the fence row stays locked until its transaction has ended; and only
+ * then does the history say whether it swapped.
  */
 #include <string.h>
 
@@ -16,7 +17,8 @@ enum { END_HOLDER_MS = 10 * 1000, FENCE_WAIT_S = 60 };
 
 #define LOCK_KEYS CONTROL_LOCK_CLASS ", pg_catalog.hashtext($1)"
 
-static enum errc try_lock(struct conn *conn, const char *target, bool *ret_is_held, struct error *err)
+static enum errc try_lock(struct conn *conn, const char *target, bool *ret_is_held,
+                          struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
     struct rows rows;
@@ -28,20 +30,27 @@ static enum errc try_lock(struct conn *conn, const char *target, bool *ret_is_he
     return rc;
 }
 
-/* Whoever holds the lock, and whether it is to be ended: silent for too long, or a former session of this very run,
- * which has no client any more. Not the holder for another state: what it does is not ours to judge, and its server
- * ends it by itself when its client is gone. */
+/* Whoever holds the lock, and whether it is to be ended: silent for too long, or a former session
+ * of this very run, which has no client any more. Not the holder for another state: what it does is
+ * not ours to judge, and its server ends it by itself when its client is gone. */
 static const char find_holder[] =
     "SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename, ''),"
-    " coalesce(" CONTROL_RFC3339("a.backend_start") ", ''), coalesce(a.client_addr::text, 'local'),"
-    " coalesce(floor(extract(epoch FROM now() - a.state_change))::bigint, 0),"
-    " a.application_name = $4 OR (coalesce(a.state_change < now() - make_interval(secs => $2::float8), false)"
-    "  AND NOT EXISTS (SELECT FROM restore_reconciler.fence f WHERE f.target = $1 AND f.state_ref <> $3))"
-    " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)"
-    " WHERE l.locktype = 'advisory' AND l.classid = " CONTROL_LOCK_CLASS
-    " AND l.objid = " CONTROL_LOCK_OBJECT("$1") " AND l.objsubid = 2 AND l.granted"
-    " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
-    " AND l.pid <> pg_catalog.pg_backend_pid()";
+    " coalesce(" CONTROL_RFC3339(
+        "a.backend_start") ", ''), coalesce(a.client_addr::text, 'local'),"
+                           " coalesce(floor(extract(epoch FROM now() - a.state_change))::bigint, "
+                           "0),"
+                           " a.application_name = $4 OR (coalesce(a.state_change < now() - "
+                           "make_interval(secs => $2::float8), false)"
+                           "  AND NOT EXISTS (SELECT FROM restore_reconciler.fence f WHERE "
+                           "f.target = $1 AND f.state_ref <> $3))"
+                           " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING "
+                           "(pid)"
+                           " WHERE l.locktype = 'advisory' AND l.classid = " CONTROL_LOCK_CLASS
+                           " AND l.objid = " CONTROL_LOCK_OBJECT(
+                               "$1") " AND l.objsubid = 2 AND l.granted"
+                                     " AND l.database = (SELECT oid FROM pg_catalog.pg_database "
+                                     "WHERE datname = current_database())"
+                                     " AND l.pid <> pg_catalog.pg_backend_pid()";
 
 static const char *describe_holder(struct arena *arena, const struct rows *rows)
 {
@@ -71,7 +80,8 @@ static enum errc end_dead_holders(struct control *control, struct conn *conn, st
     *ret_has_ended = rows.row_count == 0;
     for (size_t i = 0; i < rows.row_count; i++)
         if (*rows_get(&rows, i, 6) == 't') {
-            log_debug("ending a silent holder of the database lock", LOG_TEXT("holder", *ret_holder));
+            log_debug("ending a silent holder of the database lock",
+                      LOG_TEXT("holder", *ret_holder));
             *ret_has_ended |= control_end_backend(conn, rows_get(&rows, i, 0), END_HOLDER_MS);
         }
     return RR_OK;
@@ -104,7 +114,8 @@ enum errc control_lock(struct control *control, struct arena *arena, bool *ret_i
     return RR_OK;
 }
 
-/* --- fence ------------------------------------------------------------------------------------- */
+/* --- fence -------------------------------------------------------------------------------------
+ */
 
 static const char read_fence[] = "SELECT token, run_id, recovering, phase, state_ref"
                                  " FROM restore_reconciler.fence WHERE target = $1";
@@ -116,14 +127,17 @@ static enum errc refuse_foreign(const struct control *control, const char *owner
     STR_GUARD struct str target = STR_INIT(512), ref = STR_INIT(512);
     str_append_quoted(&target, control->options.target, 63);
     str_append_quoted(&ref, owner, 200);
-    error_set(err, ERR_FOREIGN_STATE, "database %s is managed by another state, %s", str_text(&target),
-              str_text(&ref));
-    return error_hint(err, "two states must not manage one database; if the other one is gone for good, add "
-                           "takeOver: %s to this state",
-                      str_text(&ref));
+    error_set(err, ERR_FOREIGN_STATE, "database %s is managed by another state, %s",
+              str_text(&target), str_text(&ref));
+    return error_hint(
+        err,
+        "two states must not manage one database; if the other one is gone for good, add "
+        "takeOver: %s to this state",
+        str_text(&ref));
 }
 
-/* Within the transaction: the row as it is, locked. Waits while a swap of the run before us is still open. */
+/* Within the transaction: the row as it is, locked. Waits while a swap of the run before us is
+ * still open. */
 static enum errc lock_row(struct conn *conn, struct arena *arena, const char *target,
                           struct rows *ret_rows, struct error *err)
 {
@@ -133,18 +147,21 @@ static enum errc lock_row(struct conn *conn, struct arena *arena, const char *ta
     if (rc != ERR_SQL || strcmp(err->sqlstate, "55P03") != 0)
         return rc;
     error_recode(err, ERR_TIMEOUT);
-    error_hint(err, "look in pg_stat_activity for an old session 'restore-reconciler/...' of this database "
-                    "and end it with pg_terminate_backend(pid)");
+    error_hint(
+        err,
+        "look in pg_stat_activity for an old session 'restore-reconciler/...' of this database "
+        "and end it with pg_terminate_backend(pid)");
     return error_wrap(err, "an earlier run still holds the fence row after %d s", FENCE_WAIT_S);
 }
 
-/* A run that took the fence and was not cleared stays in `recovering`, however many runs take the fence after it and die
- * before they have recovered it. */
+/* A run that took the fence and was not cleared stays in `recovering`, however many runs take the
+ * fence after it and die before they have recovered it. */
 static const char bump_fence[] =
     "INSERT INTO restore_reconciler.fence AS f"
     " (target, token, run_id, state_ref, phase, desired, request, updated_at)"
     " VALUES ($1, 1, $2, $3, '', '', '', now())"
-    " ON CONFLICT (target) DO UPDATE SET token = f.token + 1, recovering = coalesce(f.recovering, f.run_id),"
+    " ON CONFLICT (target) DO UPDATE SET token = f.token + 1, recovering = coalesce(f.recovering, "
+    "f.run_id),"
     "  run_id = excluded.run_id, state_ref = excluded.state_ref, updated_at = now()"
     " RETURNING f.token, f.run_id, f.recovering, f.phase, f.state_ref";
 
@@ -180,8 +197,9 @@ enum errc control_fence_take(struct control *control, struct arena *arena, const
         return err->code;
     struct fence fence = {0};
     conn_set_cancel(conn, control->options.cancel);
-    enum errc rc = conn_execf(conn, err, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '%ds'",
-                              FENCE_WAIT_S);
+    enum errc rc = conn_execf(
+        conn, err, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '%ds'",
+        FENCE_WAIT_S);
     if (!rc)
         rc = bump(control, conn, arena, take_over, &fence, err);
     if (!rc)
@@ -234,8 +252,9 @@ static enum errc update_fence(struct control *control, const char *set, const ch
     ARENA_GUARD struct arena arena = {0};
     struct rows rows;
     const struct control_options *options = &control->options;
-    const char *params[] = {options->target, control_int(&arena, control->token), options->run_id,
-                            texts[0], texts[1], texts[2]};
+    const char *params[] = {options->target, control_int(&arena, control->token),
+                            options->run_id, texts[0],
+                            texts[1],        texts[2]};
     const char *sql = arena_printf(&arena,
                                    "UPDATE restore_reconciler.fence SET updated_at = now(), %s"
                                    " WHERE target = $1 AND token = $2::bigint AND run_id = $3"
@@ -257,7 +276,8 @@ enum errc control_fence_set_phase(struct control *control, const char *phase, co
 enum errc control_fence_clear(struct control *control, struct error *err)
 {
     const char *texts[] = {"", "", ""};
-    return update_fence(control, "recovering = NULL, phase = $4, desired = $5, request = $6", texts, err);
+    return update_fence(control, "recovering = NULL, phase = $4, desired = $5, request = $6", texts,
+                        err);
 }
 
 enum errc control_check(struct control *control, struct error *err)
@@ -268,7 +288,8 @@ enum errc control_check(struct control *control, struct error *err)
     const char *params[] = {options->target, control_int(&arena, control->token), options->run_id};
     enum errc rc = control_query(
         control, &arena,
-        "SELECT 1 FROM restore_reconciler.fence WHERE target = $1 AND token = $2::bigint AND run_id = $3"
+        "SELECT 1 FROM restore_reconciler.fence WHERE target = $1 AND token = $2::bigint AND "
+        "run_id = $3"
         " AND EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted"
         "  AND pid = pg_catalog.pg_backend_pid() AND objsubid = 2 AND classid = " CONTROL_LOCK_CLASS
         "  AND objid = " CONTROL_LOCK_OBJECT("$1") ")",

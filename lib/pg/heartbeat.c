@@ -1,7 +1,8 @@
 /*
- * The heartbeat: a thread that lets the server see, every five seconds, that the holder of the lock is alive. Others
- * read pg_stat_activity.state_change. It pings only a session that is idle; one that is at work shows that by
- * itself. A ping that fails marks the session as lost: its lock may be somebody else's already.
+ * The heartbeat: a thread that lets the server see, every five seconds, that the holder of the lock
+ * is alive. Others read pg_stat_activity.state_change. It pings only a session that is idle; one
+ * that is at work shows that by itself. A ping that fails marks the session as lost: its lock may
+ * be somebody else's already.
  */
 #include <errno.h>
 #include <signal.h>

@@ -4,9 +4,12 @@
 #include "lib/pg/control_internal.h"
 
 #define SELECT_HISTORY                                                                             \
-    "SELECT seq, kind, desired, request, held_desired, held_request, state_ref, run_id, system_id,"   \
-    " old_oid, new_oid, backup, checksum, size_bytes, " CONTROL_RFC3339("finished_at") ","            \
-    " system_id = " CONTROL_SYSTEM_ID " FROM restore_reconciler.history WHERE target = $1"
+    "SELECT seq, kind, desired, request, held_desired, held_request, state_ref, run_id, "          \
+    "system_id,"                                                                                   \
+    " old_oid, new_oid, backup, checksum, size_bytes, " CONTROL_RFC3339(                           \
+        "finished_at") ","                                                                         \
+                       " system_id = " CONTROL_SYSTEM_ID                                           \
+                       " FROM restore_reconciler.history WHERE target = $1"
 
 static void read_row(const struct rows *rows, size_t row, struct history_row *ret)
 {
@@ -79,8 +82,9 @@ enum errc control_history_list(struct control *control, struct arena *arena, siz
     *ret_count = 0;
     if (!control->has_tables)
         return RR_OK;
-    enum errc rc = control_query(control, arena, SELECT_HISTORY " ORDER BY seq DESC LIMIT $2::bigint",
-                                 params, 2, &rows, err);
+    enum errc rc =
+        control_query(control, arena, SELECT_HISTORY " ORDER BY seq DESC LIMIT $2::bigint", params,
+                      2, &rows, err);
     if (rc)
         return rc;
     struct history_row *list = arena_array(arena, rows.row_count, sizeof *list);
@@ -92,24 +96,42 @@ enum errc control_history_list(struct control *control, struct arena *arena, siz
 }
 
 /* The fence row is locked by the same statement: a stale holder inserts nothing. */
-static const char insert_adoption[] =
+static const char insert_remark[] =
     "WITH f AS MATERIALIZED (SELECT target, run_id, state_ref FROM restore_reconciler.fence"
     "  WHERE target = $1 AND token = $2::bigint AND run_id = $3 FOR UPDATE)"
-    " INSERT INTO restore_reconciler.history (kind, target, desired, request, held_desired, held_request,"
-    "  state_ref, run_id, system_id, old_oid, new_oid, backup, size_bytes, checksum, started_at, finished_at)"
-    " SELECT 'adopt', f.target, $5, $6, '', '', f.state_ref, f.run_id, " CONTROL_SYSTEM_ID
+    " INSERT INTO restore_reconciler.history (kind, target, desired, request, held_desired, "
+    "held_request,"
+    "  state_ref, run_id, system_id, old_oid, new_oid, backup, size_bytes, checksum, started_at, "
+    "finished_at)"
+    " SELECT $5, f.target, $6, $7, $8, $9, f.state_ref, f.run_id, " CONTROL_SYSTEM_ID
     ", 0, $4::oid, '', 0, '', now(), now() FROM f RETURNING 1";
+
+/* A row without a swap. */
+static enum errc remark(struct control *control, const char *kind, uint32_t live_oid, const char *const key[2],
+                        const char *const held[2], struct error *err)
+{
+    ARENA_GUARD struct arena arena = {0};
+    struct rows rows;
+    const char *params[] = {
+        control->options.target, control_int(&arena, control->token), control->options.run_id,
+        control_int(&arena, live_oid), kind, key[0], key[1], held[0], held[1],
+    };
+    enum errc rc = control_query(control, &arena, insert_remark, params, 9, &rows, err);
+    if (rc || rows.row_count == 1)
+        return rc;
+    return control_fence_lost(err);
+}
 
 enum errc control_history_adopt(struct control *control, uint32_t live_oid, const char *desired,
                                 const char *request, struct error *err)
 {
-    ARENA_GUARD struct arena arena = {0};
-    struct rows rows;
-    const char *params[] = {control->options.target,          control_int(&arena, control->token),
-                            control->options.run_id,          control_int(&arena, live_oid),
-                            desired,                          request};
-    enum errc rc = control_query(control, &arena, insert_adoption, params, 6, &rows, err);
-    if (rc || rows.row_count == 1)
-        return rc;
-    return control_fence_lost(err);
+    return remark(control, "adopt", live_oid, (const char *const[]){desired, request}, (const char *const[]){"", ""},
+                  err);
+}
+
+enum errc control_history_hold(struct control *control, uint32_t live_oid, const char *desired,
+                               const char *request, struct error *err)
+{
+    return remark(control, "rollback", live_oid, (const char *const[]){"", ""},
+                  (const char *const[]){desired, request}, err);
 }

@@ -1,20 +1,23 @@
-/* The registry: every database that we made or replaced. Nothing without a row here is ever renamed or dropped. */
+/* The registry: every database that we made or replaced. Nothing without a row here is ever renamed
+ * or dropped. */
 #include <string.h>
 
 #include "lib/pg/control_internal.h"
 #include "lib/pg/sql.h"
 
-/* The size is asked of the server only where it would not refuse. A row without an oid is of a CREATE DATABASE that
- * was cut off: the database is there or not, and only its name is known. */
+/* The size is asked of the server only where it would not refuse. A row without an oid is of a
+ * CREATE DATABASE that was cut off: the database is there or not, and only its name is known. */
 static const char list_registry[] =
     "SELECT r.name, r.oid, r.kind, r.state, r.run_id, r.desired, r.request,"
-    " " CONTROL_RFC3339("r.created_at") ", coalesce(" CONTROL_RFC3339("r.expires_at") ", ''),"
-    " coalesce(r.expires_at <= now(), false), d.oid IS NOT NULL,"
-    " CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')"
-    "  THEN coalesce(pg_catalog.pg_database_size(d.oid), -1) ELSE -1 END"
-    " FROM restore_reconciler.database r LEFT JOIN pg_catalog.pg_database d"
-    "  ON d.datname::text = r.name AND (r.oid = 0 OR d.oid = r.oid)"
-    " WHERE r.target = $1 ORDER BY r.created_at, r.name";
+    " " CONTROL_RFC3339("r.created_at") ", coalesce(" CONTROL_RFC3339(
+        "r.expires_at") ", ''),"
+                        " coalesce(r.expires_at <= now(), false), d.oid IS NOT NULL,"
+                        " CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR "
+                        "pg_has_role('pg_read_all_stats', 'USAGE')"
+                        "  THEN coalesce(pg_catalog.pg_database_size(d.oid), -1) ELSE -1 END"
+                        " FROM restore_reconciler.database r LEFT JOIN pg_catalog.pg_database d"
+                        "  ON d.datname::text = r.name AND (r.oid = 0 OR d.oid = r.oid)"
+                        " WHERE r.target = $1 ORDER BY r.created_at, r.name";
 
 static void read_row(const struct rows *rows, size_t row, struct registry_row *ret)
 {
@@ -34,7 +37,8 @@ static void read_row(const struct rows *rows, size_t row, struct registry_row *r
 }
 
 enum errc control_registry_list(struct control *control, struct arena *arena,
-                                struct registry_row **ret_rows, size_t *ret_count, struct error *err)
+                                struct registry_row **ret_rows, size_t *ret_count,
+                                struct error *err)
 {
     struct rows rows;
     const char *params[] = {control->options.target};
@@ -59,7 +63,8 @@ enum errc control_registry_strangers(struct control *control, struct arena *aren
     *ret_count = 0;
     if (!control->has_tables)
         return RR_OK;
-    const char *prefix = arena_printf(arena, "%s_rr", sql_live_part(arena, control->options.target));
+    const char *prefix =
+        arena_printf(arena, "%s_rr", sql_live_part(arena, control->options.target));
     const char *params[] = {prefix};
     enum errc rc = control_query(
         control, arena,
@@ -88,8 +93,10 @@ enum errc control_registry_next_expiry(struct control *control, struct arena *ar
         return RR_OK;
     enum errc rc = control_query(
         control, arena, /* rounded up: at that second it is due */
-        "SELECT coalesce(" CONTROL_RFC3339("(min(expires_at) + interval '1 s')") ", '') FROM restore_reconciler.database"
-        " WHERE target = $1 AND state IN ('kept', 'dropping')",
+        "SELECT coalesce(" CONTROL_RFC3339(
+            "(min(expires_at) + interval '1 s')") ", '') FROM restore_reconciler.database"
+                                                  " WHERE target = $1 AND state IN ('kept', "
+                                                  "'dropping')",
         params, 1, &rows, err);
     if (!rc)
         *ret_when = rows_get(&rows, 0, 0);

@@ -1,8 +1,9 @@
 /*
- * Dropping a database of ours. In order: the row is marked "dropping" together with the fence check, so that
- * nothing takes it for usable any more; name and oid are compared with what the server has; then DROP DATABASE, on
- * a session of its own because it may last; then the row goes. Cut off anywhere, the next call goes on: a database
- * that a cut-off DROP left behind (datconnlimit -2) can only be dropped, and one that is gone loses its row.
+ * Dropping a database of ours. In order: the row is marked "dropping" together with the fence
+ * check, so that nothing takes it for usable any more; name and oid are compared with what the
+ * server has; then DROP DATABASE, on a session of its own because it may last; then the row goes.
+ * Cut off anywhere, the next call goes on: a database that a cut-off DROP left behind (datconnlimit
+ * -2) can only be dropped, and one that is gone loses its row.
  */
 #include <string.h>
 
@@ -16,7 +17,8 @@
 enum { DROP_LIMIT_MS = 15 * 60 * 1000, DROP_TRIES = 3, END_SESSIONS_EVERY_MS = 100 };
 
 #define FENCE_IS_OURS                                                                              \
-    "f AS MATERIALIZED (SELECT 1 FROM restore_reconciler.fence WHERE target = $1 AND token = $2::bigint"  \
+    "f AS MATERIALIZED (SELECT 1 FROM restore_reconciler.fence WHERE target = $1 AND token = "     \
+    "$2::bigint"                                                                                   \
     " AND run_id = $3 FOR UPDATE)"
 
 struct drop {
@@ -33,14 +35,14 @@ static void drop_release(struct drop *drop)
     str_release(&drop->shown);
 }
 
-/* Runs a statement that begins with FENCE_IS_OURS and answers: is the fence ours, how many rows were hit. */
+/* Runs a statement that begins with FENCE_IS_OURS and answers: is the fence ours, how many rows
+ * were hit. */
 static enum errc change_row(struct drop *d, const char *sql, bool *ret_is_hit, struct error *err)
 {
     struct rows rows;
     const struct control_options *options = &d->control->options;
     const char *params[] = {options->target, control_int(&d->arena, d->control->token),
-                            options->run_id, d->row->name,
-                            control_int(&d->arena, d->row->oid)};
+                            options->run_id, d->row->name, control_int(&d->arena, d->row->oid)};
     enum errc rc = conn_query(d->conn, &d->arena, sql, params, 5, &rows, err);
     if (rc)
         return rc;
@@ -53,11 +55,12 @@ static enum errc change_row(struct drop *d, const char *sql, bool *ret_is_hit, s
 static enum errc mark(struct drop *d, struct error *err)
 {
     bool is_hit = false;
-    enum errc rc = change_row(d,
-                              "WITH " FENCE_IS_OURS ", u AS (UPDATE restore_reconciler.database SET state = 'dropping'"
-                              "  FROM f WHERE name = $4 AND oid = $5::oid AND target = $1 RETURNING 1)"
-                              " SELECT EXISTS (SELECT FROM f), EXISTS (SELECT FROM u)",
-                              &is_hit, err);
+    enum errc rc = change_row(
+        d,
+        "WITH " FENCE_IS_OURS ", u AS (UPDATE restore_reconciler.database SET state = 'dropping'"
+        "  FROM f WHERE name = $4 AND oid = $5::oid AND target = $1 RETURNING 1)"
+        " SELECT EXISTS (SELECT FROM f), EXISTS (SELECT FROM u)",
+        &is_hit, err);
     if (rc || is_hit)
         return rc;
     return error_set(err, ERR_DATABASE_CHANGED, "database %s is not in the registry any more",
@@ -68,19 +71,21 @@ static enum errc forget(struct drop *d, struct error *err)
 {
     bool is_hit = false;
     return change_row(d,
-                      "WITH " FENCE_IS_OURS ", u AS (DELETE FROM restore_reconciler.database USING f"
+                      "WITH " FENCE_IS_OURS
+                      ", u AS (DELETE FROM restore_reconciler.database USING f"
                       "  WHERE name = $4 AND oid = $5::oid AND target = $1 RETURNING 1)"
                       " SELECT EXISTS (SELECT FROM f), EXISTS (SELECT FROM u)",
                       &is_hit, err);
 }
 
-/* CREATE DATABASE was intended, and nobody wrote down that it was done. The name holds a hash of that run's id, and
- * the row came only where no such name was taken; the owner must be the one that CREATE would have given. */
+/* CREATE DATABASE was intended, and nobody wrote down that it was done. The name holds a hash of
+ * that run's id, and the row came only where no such name was taken; the owner must be the one that
+ * CREATE would have given. */
 static bool is_proven_ours(struct drop *d, bool has_right_owner)
 {
-    const char *expected = sql_own_database_name(&d->arena, d->control->options.target,
-                                                 strcmp(d->row->kind, "prestaged") == 0 ? 't' : 's',
-                                                 d->row->run_id);
+    const char *expected =
+        sql_own_database_name(&d->arena, d->control->options.target,
+                              strcmp(d->row->kind, "prestaged") == 0 ? 't' : 's', d->row->run_id);
     return has_right_owner && strcmp(expected, d->row->name) == 0;
 }
 
@@ -111,9 +116,11 @@ static enum errc look(struct drop *d, bool *ret_is_there, bool *ret_is_template,
         return RR_OK;
     }
     if (is_live)
-        return error_set(err, ERR_DATABASE_CHANGED, "database %s is the live one", str_text(&d->shown));
+        return error_set(err, ERR_DATABASE_CHANGED, "database %s is the live one",
+                         str_text(&d->shown));
     if (!d->row->oid && !is_proven_ours(d, text_equal(right_owner, "t")))
-        return error_set(err, ERR_DATABASE_CHANGED, "database %s may not be ours", str_text(&d->shown));
+        return error_set(err, ERR_DATABASE_CHANGED, "database %s may not be ours",
+                         str_text(&d->shown));
     *ret_is_there = true;
     return RR_OK;
 }
@@ -125,11 +132,14 @@ static enum errc refuse_obstacles(struct drop *d, struct error *err)
     const char *params[] = {d->row->name};
     enum errc rc = conn_query(
         d->conn, &d->arena,
-        "SELECT 1, 'the prepared transaction ' || quote_literal(gid), 'ROLLBACK PREPARED ' || quote_literal(gid)"
+        "SELECT 1, 'the prepared transaction ' || quote_literal(gid), 'ROLLBACK PREPARED ' || "
+        "quote_literal(gid)"
         " FROM pg_catalog.pg_prepared_xacts WHERE database::text = $1"
-        " UNION ALL SELECT 2, 'the subscription ' || quote_ident(subname), format('ALTER SUBSCRIPTION %1$I DISABLE; "
+        " UNION ALL SELECT 2, 'the subscription ' || quote_ident(subname), format('ALTER "
+        "SUBSCRIPTION %1$I DISABLE; "
         "ALTER SUBSCRIPTION %1$I SET (slot_name = NONE); DROP SUBSCRIPTION %1$I', subname)"
-        " FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname::text = $1"
+        " FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid "
+        "WHERE d.datname::text = $1"
         " ORDER BY 1, 2 LIMIT 1",
         params, 1, &rows, err);
     if (rc || rows.row_count == 0)
@@ -145,10 +155,11 @@ static enum errc refuse_obstacles(struct drop *d, struct error *err)
 static enum errc drop_with(struct drop *d, struct conn *helper, struct sessions *sessions,
                            struct error *err)
 {
-    const char *sql = arena_printf(&d->arena, "DROP DATABASE %s", sql_identifier(&d->arena, d->row->name));
+    const char *sql =
+        arena_printf(&d->arena, "DROP DATABASE %s", sql_identifier(&d->arena, d->row->name));
     for (int attempt = 1;; attempt++) {
-        enum errc rc = conn_exec_meanwhile(helper, sql, END_SESSIONS_EVERY_MS, sessions_end, sessions,
-                                           &d->arena, NULL, err);
+        enum errc rc = conn_exec_meanwhile(helper, sql, END_SESSIONS_EVERY_MS, sessions_end,
+                                           sessions, &d->arena, NULL, err);
         if (rc == ERR_SQL && strcmp(err->sqlstate, "3D000") == 0) {
             error_clear(err);
             return RR_OK;
@@ -192,7 +203,8 @@ static enum errc run(struct drop *d, struct error *err)
     bool is_there = false, is_template = false;
     enum errc rc;
     if (strlen(d->row->name) > LIMIT_DATABASE_NAME_BYTES)
-        return error_set(err, ERR_BUG, "the name %s is longer than a name may be", str_text(&d->shown));
+        return error_set(err, ERR_BUG, "the name %s is longer than a name may be",
+                         str_text(&d->shown));
     if ((rc = mark(d, err)) || (rc = look(d, &is_there, &is_template, err)))
         return rc;
     if (is_there && ((rc = refuse_obstacles(d, err)) || (rc = drop_database(d, is_template, err))))

@@ -10,13 +10,15 @@ enum { BLOCKERS_EVERY = 20 };
 
 static const char find_sessions[] =
     "SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, '')"
-    " FROM pg_catalog.pg_stat_activity a WHERE a.datname::text IN ($1, $2) AND a.pid <> pg_catalog.pg_backend_pid()"
+    " FROM pg_catalog.pg_stat_activity a WHERE a.datname::text IN ($1, $2) AND a.pid <> "
+    "pg_catalog.pg_backend_pid()"
     " AND ($3::int = 0 OR EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = $3::int"
     "  AND l.locktype = 'object' AND l.classid = 1262 AND l.mode = 'AccessExclusiveLock'))";
 
 static const char find_blockers[] =
     "SELECT b, coalesce(a.usename, ''), coalesce(a.application_name, '')"
-    " FROM unnest(pg_catalog.pg_blocking_pids($1::int)) b LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b";
+    " FROM unnest(pg_catalog.pg_blocking_pids($1::int)) b LEFT JOIN pg_catalog.pg_stat_activity a "
+    "ON a.pid = b";
 
 static bool contains(const int *pids, size_t count, int pid)
 {
@@ -53,8 +55,8 @@ static void end_session(struct sessions *s, const struct rows *rows, size_t row)
     struct rows answer;
     const char *params[] = {rows_get(rows, row, 0)};
     int pid = (int)control_to_int(params[0]);
-    enum errc rc = conn_query(s->conn, &arena, "SELECT pg_catalog.pg_terminate_backend($1::int)", params,
-                              1, &answer, &error);
+    enum errc rc = conn_query(s->conn, &arena, "SELECT pg_catalog.pg_terminate_backend($1::int)",
+                              params, 1, &answer, &error);
     if (rc == ERR_SQL && strcmp(error.sqlstate, "42501") == 0)
         note(s, rows, row, s->refused, &s->refused_count, "may not be ended by our role");
     else if (!rc && s->ended_count < SESSIONS_MAX_ENDED && !contains(s->ended, s->ended_count, pid))

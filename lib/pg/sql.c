@@ -115,7 +115,8 @@ static bool take_element(const char **p, char *out)
     return *s == '\0' || *s == ',';
 }
 
-bool sql_split_list(struct arena *arena, const char *list, const char ***ret_items, size_t *ret_count)
+bool sql_split_list(struct arena *arena, const char *list, const char ***ret_items,
+                    size_t *ret_count)
 {
     size_t length = strlen(list), count = 0;
     const char **items = arena_array(arena, length / 2 + 2, sizeof *items);

@@ -1,7 +1,8 @@
 /*
- * Making the staging database. CREATE DATABASE stands outside of transactions, so the registry row comes first:
- * from then on every later run knows the name. It is sent on the session that holds the lock, so that nobody can take
- * the lock, find no database and forget the row while the server is still at it.
+ * Making the staging database. CREATE DATABASE stands outside of transactions, so the registry row
+ * comes first: from then on every later run knows the name. It is sent on the session that holds
+ * the lock, so that nobody can take the lock, find no database and forget the row while the server
+ * is still at it.
  */
 #include <string.h>
 
@@ -14,18 +15,21 @@
 /* Before 15 it asks for a checkpoint, which takes as long as it takes. */
 enum { CREATE_LIMIT_MS = 10 * 60 * 1000 };
 
-/* The intent: with the fence check, and only where no database has the name, so that one that is found under it later
- * can only be ours. */
+/* The intent: with the fence check, and only where no database has the name, so that one that is
+ * found under it later can only be ours. */
 static const char insert_intent[] =
     "WITH f AS MATERIALIZED (SELECT desired, request FROM restore_reconciler.fence"
     "  WHERE target = $1 AND token = $2::bigint AND run_id = $3 FOR UPDATE),"
-    " i AS (INSERT INTO restore_reconciler.database (name, oid, target, kind, run_id, state, desired, request,"
-    "  made_by_us, created_at) SELECT $4, 0, $1, 'staging', $3, 'creating', f.desired, f.request, true, now() FROM f"
+    " i AS (INSERT INTO restore_reconciler.database (name, oid, target, kind, run_id, state, "
+    "desired, request,"
+    "  made_by_us, created_at) SELECT $4, 0, $1, 'staging', $3, 'creating', f.desired, f.request, "
+    "true, now() FROM f"
     "  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname::text = $4)"
     "  ON CONFLICT (name) DO NOTHING RETURNING 1)"
     " SELECT EXISTS (SELECT FROM f), EXISTS (SELECT FROM i)";
 
-static enum errc intend(struct control *control, struct conn *conn, const char *name, struct error *err)
+static enum errc intend(struct control *control, struct conn *conn, const char *name,
+                        struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
     struct rows rows;
@@ -48,7 +52,8 @@ static void forget_intent(struct conn *conn, const char *name)
     struct rows rows;
     const char *params[] = {name};
     if (conn_query(conn, &arena,
-                   "DELETE FROM restore_reconciler.database WHERE name = $1 AND oid = 0 AND state = 'creating'",
+                   "DELETE FROM restore_reconciler.database WHERE name = $1 AND oid = 0 AND state "
+                   "= 'creating'",
                    params, 1, &rows, &ignored))
         log_debug("the intent of a staging database stays", LOG_TEXT("cause", ignored.text));
 }
@@ -59,9 +64,10 @@ static void add_option(struct str *sql, struct arena *arena, const char *word, c
         str_printf(sql, " %s %s", word, sql_literal(arena, value));
 }
 
-/* LC_COLLATE and LC_CTYPE always: they say how text sorts and what is a letter, whatever the provider. Indexes are
- * built new, so the version of the collation does not matter. */
-static void add_shape(struct str *sql, struct arena *arena, const struct database_shape *shape, int version)
+/* LC_COLLATE and LC_CTYPE always: they say how text sorts and what is a letter, whatever the
+ * provider. Indexes are built new, so the version of the collation does not matter. */
+static void add_shape(struct str *sql, struct arena *arena, const struct database_shape *shape,
+                      int version)
 {
     add_option(sql, arena, "ENCODING", shape->encoding);
     add_option(sql, arena, "LC_COLLATE", shape->collate);
@@ -69,7 +75,9 @@ static void add_shape(struct str *sql, struct arena *arena, const struct databas
     if (version < 150000 || !shape->provider)
         return;
     str_printf(sql, " LOCALE_PROVIDER %s",
-               shape->provider == 'i' ? "icu" : shape->provider == 'b' ? "builtin" : "libc");
+               shape->provider == 'i'   ? "icu"
+               : shape->provider == 'b' ? "builtin"
+                                        : "libc");
     if (shape->provider == 'i')
         add_option(sql, arena, "ICU_LOCALE", shape->locale);
     if (shape->provider == 'i' && version >= 160000)
@@ -78,16 +86,18 @@ static void add_shape(struct str *sql, struct arena *arena, const struct databas
         add_option(sql, arena, "BUILTIN_LOCALE", shape->locale);
 }
 
-/* Naming the tablespace asks for a right on it, even if it is where the database would go anyway. */
+/* Naming the tablespace asks for a right on it, even if it is where the database would go anyway.
+ */
 static enum errc needs_tablespace(struct conn *conn, struct arena *arena, const char *tablespace,
                                   bool *ret_needs, struct error *err)
 {
     struct rows rows;
     const char *params[] = {tablespace};
-    enum errc rc = conn_query(conn, arena,
-                              "SELECT 1 FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t"
-                              " ON t.oid = d.dattablespace WHERE d.datname = 'template0' AND t.spcname = $1",
-                              params, 1, &rows, err);
+    enum errc rc =
+        conn_query(conn, arena,
+                   "SELECT 1 FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t"
+                   " ON t.oid = d.dattablespace WHERE d.datname = 'template0' AND t.spcname = $1",
+                   params, 1, &rows, err);
     *ret_needs = !rc && rows.row_count == 0;
     return rc;
 }
@@ -112,7 +122,8 @@ static enum errc render(struct conn *conn, struct arena *arena, const char *name
     str_append(sql, " TEMPLATE template0");
     add_shape(sql, arena, &wanted, conn_server_version(conn));
     bool is_elsewhere = false;
-    enum errc rc = live ? needs_tablespace(conn, arena, live->tablespace, &is_elsewhere, err) : RR_OK;
+    enum errc rc =
+        live ? needs_tablespace(conn, arena, live->tablespace, &is_elsewhere, err) : RR_OK;
     if (is_elsewhere)
         str_printf(sql, " TABLESPACE %s", sql_identifier(arena, live->tablespace));
     return rc ? rc : str_check(sql, "the statement that creates a database", err);
@@ -138,24 +149,27 @@ static enum errc create(struct control *control, struct conn *conn, const char *
     return rc ? err->code : RR_OK;
 }
 
-/* The load is nobody else's business, until the swap gives the database the grants of the live one. */
+/* The load is nobody else's business, until the swap gives the database the grants of the live one.
+ */
 static enum errc close_to_public(struct conn *conn, const char *name, struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
-    return conn_execf(conn, err, "REVOKE ALL ON DATABASE %s FROM PUBLIC", sql_identifier(&arena, name));
+    return conn_execf(conn, err, "REVOKE ALL ON DATABASE %s FROM PUBLIC",
+                      sql_identifier(&arena, name));
 }
 
-static enum errc record(struct control *control, struct conn *conn, const char *name, uint32_t *ret_oid,
-                        struct error *err)
+static enum errc record(struct control *control, struct conn *conn, const char *name,
+                        uint32_t *ret_oid, struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
     struct rows rows;
     const char *params[] = {control->options.target, name};
-    enum errc rc = conn_query(conn, &arena,
-                              "UPDATE restore_reconciler.database r SET oid = d.oid, state = 'ready'"
-                              " FROM pg_catalog.pg_database d WHERE r.target = $1 AND r.name = $2"
-                              " AND r.state = 'creating' AND d.datname::text = $2 RETURNING d.oid",
-                              params, 2, &rows, err);
+    enum errc rc =
+        conn_query(conn, &arena,
+                   "UPDATE restore_reconciler.database r SET oid = d.oid, state = 'ready'"
+                   " FROM pg_catalog.pg_database d WHERE r.target = $1 AND r.name = $2"
+                   " AND r.state = 'creating' AND d.datname::text = $2 RETURNING d.oid",
+                   params, 2, &rows, err);
     if (rc)
         return rc;
     if (rows.row_count != 1)
@@ -169,7 +183,8 @@ enum errc database_create_staging(struct control *control, struct arena *arena,
                                   const struct database_shape *shape, const char **ret_name,
                                   uint32_t *ret_oid, struct error *err)
 {
-    const char *name = sql_own_database_name(arena, control->options.target, 's', control->options.run_id);
+    const char *name =
+        sql_own_database_name(arena, control->options.target, 's', control->options.run_id);
     STR_GUARD struct str shown = STR_INIT(512);
     str_append_quoted(&shown, name, LIMIT_DATABASE_NAME_BYTES);
     struct conn *conn = control_conn_take(control, err);

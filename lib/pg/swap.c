@@ -1,11 +1,13 @@
 /*
- * The swap. RENAME locks the name of a database against everybody, and waits (five seconds at most) until no session is
- * left in it. So all of it goes to the server as one message from BEGIN to COMMIT: a client that is frozen or cut
- * off in between would otherwise keep every new connection to both databases waiting. While the server works on it,
- * a second session, opened before, ends the sessions of both databases; the application reconnects at once, and waits
- * for the lock. Nobody is shut out by a committed statement, so there is nothing to undo when it fails.
+ * The swap. RENAME locks the name of a database against everybody, and waits (five seconds at most)
+ * until no session is left in it. So all of it goes to the server as one message from BEGIN to
+ * COMMIT: a client that is frozen or cut off in between would otherwise keep every new connection
+ * to both databases waiting. While the server works on it, a second session, opened before, ends
+ * the sessions of both databases; the application reconnects at once, and waits for the lock.
+ * Nobody is shut out by a committed statement, so there is nothing to undo when it fails.
  *
- * Only the message itself decides: fence, lock, names, oids and validity are checked inside its transaction.
+ * Only the message itself decides: fence, lock, names, oids and validity are checked inside its
+ * transaction.
  */
 #include <string.h>
 
@@ -23,8 +25,9 @@ enum {
     PAUSE_MS = 300,
     END_SESSIONS_EVERY_MS = 20,
     KILLER_LIMIT_MS = 5000,
-    /* The statements bound themselves (lock and statement timeout); the COMMIT may wait for a synchronous standby
-     * for ever. After this it is asked to stop waiting, and then counts, with a warning. */
+    /* The statements bound themselves (lock and statement timeout); the COMMIT may wait for a
+     * synchronous standby for ever. After this it is asked to stop waiting, and then counts, with a
+     * warning. */
     MESSAGE_LIMIT_MS = 45 * 1000,
 };
 
@@ -51,9 +54,11 @@ static const char *identifier(struct work *w, const char *name)
     return sql_identifier(w->arena, name);
 }
 
-/* --- before ------------------------------------------------------------------------------------ */
+/* --- before ------------------------------------------------------------------------------------
+ */
 
-/* One run may swap twice (a smoke check fails, and it swaps back): the second name gets a number into its hash. */
+/* One run may swap twice (a smoke check fails, and it swaps back): the second name gets a number
+ * into its hash. */
 static enum errc choose_previous_name(struct work *w, struct error *err)
 {
     for (unsigned i = 1;; i++) {
@@ -62,10 +67,11 @@ static enum errc choose_previous_name(struct work *w, struct error *err)
         const char *name = sql_own_database_name(w->arena, w->live_name, 'p', key);
         const char *params[] = {name};
         struct rows rows;
-        enum errc rc = conn_query(w->conn, w->arena,
-                                  "SELECT 1 FROM pg_catalog.pg_database WHERE datname::text = $1 UNION ALL"
-                                  " SELECT 1 FROM restore_reconciler.database WHERE name = $1",
-                                  params, 1, &rows, err);
+        enum errc rc =
+            conn_query(w->conn, w->arena,
+                       "SELECT 1 FROM pg_catalog.pg_database WHERE datname::text = $1 UNION ALL"
+                       " SELECT 1 FROM restore_reconciler.database WHERE name = $1",
+                       params, 1, &rows, err);
         if (rc)
             return rc;
         if (rows.row_count == 0) {
@@ -75,8 +81,9 @@ static enum errc choose_previous_name(struct work *w, struct error *err)
     }
 }
 
-/* Where there was no live database there are no grants to carry over, and staging was closed to PUBLIC: it is opened as
- * CREATE DATABASE would have left it, unless somebody else was granted something (the archive did so). */
+/* Where there was no live database there are no grants to carry over, and staging was closed to
+ * PUBLIC: it is opened as CREATE DATABASE would have left it, unless somebody else was granted
+ * something (the archive did so). */
 static enum errc look_at_staging(struct work *w, struct error *err)
 {
     struct rows rows;
@@ -84,7 +91,8 @@ static enum errc look_at_staging(struct work *w, struct error *err)
     enum errc rc = conn_query(
         w->conn, w->arena,
         "SELECT " CONTROL_RFC3339("now()") ", coalesce((SELECT bool_and(a.grantee = d.datdba)"
-        " FROM pg_catalog.pg_database d, aclexplode(d.datacl) a WHERE d.oid = $1::oid), false)",
+                                           " FROM pg_catalog.pg_database d, aclexplode(d.datacl) a "
+                                           "WHERE d.oid = $1::oid), false)",
         params, 1, &rows, err);
     if (rc)
         return rc;
@@ -96,7 +104,8 @@ static enum errc look_at_staging(struct work *w, struct error *err)
 static enum errc prepare(struct work *w, struct error *err)
 {
     enum errc rc = control_helper_open(w->control, &w->killer, err);
-    if (rc || (rc = look_at_staging(w, err)) || (w->swap->live && (rc = choose_previous_name(w, err))))
+    if (rc || (rc = look_at_staging(w, err)) ||
+        (w->swap->live && (rc = choose_previous_name(w, err))))
         return rc;
     conn_set_limit_ms(w->killer, KILLER_LIMIT_MS);
     struct sessions *s = arena_alloc(w->arena, sizeof *s);
@@ -110,7 +119,8 @@ static enum errc prepare(struct work *w, struct error *err)
     return RR_OK;
 }
 
-/* --- the message ------------------------------------------------------------------------------- */
+/* --- the message -------------------------------------------------------------------------------
+ */
 
 static void add_block(struct work *w, const char *body)
 {
@@ -119,23 +129,28 @@ static void add_block(struct work *w, const char *body)
 
 static void add_begin(struct work *w)
 {
-    str_append(&w->message, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '8s'; "
-                            "SET LOCAL statement_timeout = '30s'; SET LOCAL synchronous_commit = on; ");
+    str_append(&w->message,
+               "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '8s'; "
+               "SET LOCAL statement_timeout = '30s'; SET LOCAL synchronous_commit = on; ");
 }
 
 static void add_fence_check(struct work *w)
 {
     const char *target = literal(w, w->live_name);
-    add_block(w, arena_printf(
-                     w->arena,
-                     "BEGIN PERFORM 1 FROM restore_reconciler.fence WHERE target = %s AND token = %lld"
-                     " AND run_id = %s FOR UPDATE;"
-                     " IF NOT FOUND THEN RAISE EXCEPTION 'fence lost' USING ERRCODE = 'RR001'; END IF;"
-                     " PERFORM 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted"
-                     " AND pid = pg_catalog.pg_backend_pid() AND objsubid = 2 AND classid = " CONTROL_LOCK_CLASS
-                     " AND objid = (pg_catalog.hashtext(%s)::bigint & 4294967295)::oid;"
-                     " IF NOT FOUND THEN RAISE EXCEPTION 'database lock lost' USING ERRCODE = 'RR002'; END IF; END",
-                     target, (long long)w->control->token, literal(w, w->control->options.run_id), target));
+    add_block(w,
+              arena_printf(
+                  w->arena,
+                  "BEGIN PERFORM 1 FROM restore_reconciler.fence WHERE target = %s AND token = %lld"
+                  " AND run_id = %s FOR UPDATE;"
+                  " IF NOT FOUND THEN RAISE EXCEPTION 'fence lost' USING ERRCODE = 'RR001'; END IF;"
+                  " PERFORM 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted"
+                  " AND pid = pg_catalog.pg_backend_pid() AND objsubid = 2 AND classid "
+                  "= " CONTROL_LOCK_CLASS
+                  " AND objid = (pg_catalog.hashtext(%s)::bigint & 4294967295)::oid;"
+                  " IF NOT FOUND THEN RAISE EXCEPTION 'database lock lost' USING ERRCODE = "
+                  "'RR002'; END IF; END",
+                  target, (long long)w->control->token, literal(w, w->control->options.run_id),
+                  target));
 }
 
 /* Only what the registry has, under this name and oid, in the state that it must be in. */
@@ -143,20 +158,24 @@ static void add_registry_check(struct work *w)
 {
     const char *states =
         w->swap->kind == SWAP_ROLLBACK ? "kind = 'previous' AND state = 'kept'" : "state = 'ready'";
-    add_block(w, arena_printf(
-                     w->arena,
-                     "BEGIN DELETE FROM restore_reconciler.database WHERE name = %s AND oid = %u AND target = %s"
-                     " AND %s; IF NOT FOUND THEN RAISE EXCEPTION 'the registry does not have the database that is"
-                     " to become live' USING ERRCODE = 'RR003'; END IF; END",
-                     literal(w, w->swap->staging_name), w->swap->staging_oid, literal(w, w->live_name), states));
+    add_block(w, arena_printf(w->arena,
+                              "BEGIN DELETE FROM restore_reconciler.database WHERE name = %s AND "
+                              "oid = %u AND target = %s"
+                              " AND %s; IF NOT FOUND THEN RAISE EXCEPTION 'the registry does not "
+                              "have the database that is"
+                              " to become live' USING ERRCODE = 'RR003'; END IF; END",
+                              literal(w, w->swap->staging_name), w->swap->staging_oid,
+                              literal(w, w->live_name), states));
 }
 
 static void add_renames(struct work *w)
 {
     const char *live = identifier(w, w->live_name);
     if (w->previous_name)
-        str_printf(&w->message, "ALTER DATABASE %s RENAME TO %s; ", live, identifier(w, w->previous_name));
-    str_printf(&w->message, "ALTER DATABASE %s RENAME TO %s; ", identifier(w, w->swap->staging_name), live);
+        str_printf(&w->message, "ALTER DATABASE %s RENAME TO %s; ", live,
+                   identifier(w, w->previous_name));
+    str_printf(&w->message, "ALTER DATABASE %s RENAME TO %s; ",
+               identifier(w, w->swap->staging_name), live);
 }
 
 /* An invalid database, left by a DROP that was cut off, can be renamed but never used. */
@@ -164,17 +183,20 @@ static void add_oid_check(struct work *w)
 {
     const char *previous = "";
     if (w->previous_name)
-        previous = arena_printf(w->arena,
-                                " AND EXISTS (SELECT FROM pg_catalog.pg_database p WHERE p.datname = %s"
-                                " AND p.oid = %u AND p.datconnlimit <> -2)",
-                                literal(w, w->previous_name), w->swap->live->oid);
-    add_block(w, arena_printf(
-                     w->arena,
-                     "BEGIN PERFORM 1 FROM pg_catalog.pg_database n WHERE n.datname = %s AND n.oid = %u"
-                     " AND n.datconnlimit <> -2%s;"
-                     " IF NOT FOUND THEN RAISE EXCEPTION 'the databases are not those that were looked at'"
-                     " USING ERRCODE = 'RR003'; END IF; END",
-                     literal(w, w->live_name), w->swap->staging_oid, previous));
+        previous =
+            arena_printf(w->arena,
+                         " AND EXISTS (SELECT FROM pg_catalog.pg_database p WHERE p.datname = %s"
+                         " AND p.oid = %u AND p.datconnlimit <> -2)",
+                         literal(w, w->previous_name), w->swap->live->oid);
+    add_block(
+        w,
+        arena_printf(
+            w->arena,
+            "BEGIN PERFORM 1 FROM pg_catalog.pg_database n WHERE n.datname = %s AND n.oid = %u"
+            " AND n.datconnlimit <> -2%s;"
+            " IF NOT FOUND THEN RAISE EXCEPTION 'the databases are not those that were looked at'"
+            " USING ERRCODE = 'RR003'; END IF; END",
+            literal(w, w->live_name), w->swap->staging_oid, previous));
 }
 
 static void add_carry_over(struct work *w)
@@ -188,7 +210,8 @@ static void add_carry_over(struct work *w)
         str_printf(&w->message, "GRANT CONNECT, TEMPORARY ON DATABASE %s TO PUBLIC; ", live);
     str_printf(&w->message, "ALTER DATABASE %s ALLOW_CONNECTIONS true; ", live);
     if (w->previous_name)
-        str_printf(&w->message, "ALTER DATABASE %s ALLOW_CONNECTIONS false; ", identifier(w, w->previous_name));
+        str_printf(&w->message, "ALTER DATABASE %s ALLOW_CONNECTIONS false; ",
+                   identifier(w, w->previous_name));
 }
 
 static const char *live_line(struct work *w)
@@ -199,7 +222,8 @@ static const char *live_line(struct work *w)
                            ? arena_printf(w->arena, "the backup of %s", swap->desired)
                            : "what was live before";
     return arena_printf(w->arena, "%s %s at %s",
-                        swap->kind == SWAP_ROLLBACK ? "rolled back to" : "restored from", what, w->now);
+                        swap->kind == SWAP_ROLLBACK ? "rolled back to" : "restored from", what,
+                        w->now);
 }
 
 static void add_comments(struct work *w)
@@ -211,30 +235,33 @@ static void add_comments(struct work *w)
                literal(w, comment_compose(w->arena, text, live_line(w))));
     if (!w->previous_name)
         return;
-    const char *line = arena_printf(w->arena, "replaced at %s, kept %s", w->now,
-                                    w->swap->never_expires
-                                        ? "until it is dropped by hand"
-                                        : arena_printf(w->arena, "for %llu s at least",
-                                                       (unsigned long long)w->swap->keep_previous_s));
+    const char *line = arena_printf(
+        w->arena, "replaced at %s, kept %s", w->now,
+        w->swap->never_expires ? "until it is dropped by hand"
+                               : arena_printf(w->arena, "for %llu s at least",
+                                              (unsigned long long)w->swap->keep_previous_s));
     str_printf(&w->message, "COMMENT ON DATABASE %s IS %s; ", identifier(w, w->previous_name),
                literal(w, comment_compose(w->arena, text, line)));
 }
 
-/* Whether we made the replaced database, and the key of its data, are taken from the history before the new row. */
+/* Whether we made the replaced database, and the key of its data, are taken from the history before
+ * the new row. */
 static void add_previous_row(struct work *w)
 {
     if (!w->previous_name)
         return;
-    const char *of_live = arena_printf(w->arena,
-                                       "FROM restore_reconciler.history h WHERE h.target = %s AND h.new_oid = %u"
-                                       " AND h.system_id = " CONTROL_SYSTEM_ID,
-                                       literal(w, w->live_name), w->swap->live->oid);
+    const char *of_live =
+        arena_printf(w->arena,
+                     "FROM restore_reconciler.history h WHERE h.target = %s AND h.new_oid = %u"
+                     " AND h.system_id = " CONTROL_SYSTEM_ID,
+                     literal(w, w->live_name), w->swap->live->oid);
     const char *expires = w->swap->never_expires
                               ? "NULL"
                               : arena_printf(w->arena, "now() + make_interval(secs => %llu)",
                                              (unsigned long long)w->swap->keep_previous_s);
     str_printf(&w->message,
-               "INSERT INTO restore_reconciler.database (name, oid, target, kind, run_id, state, desired, request,"
+               "INSERT INTO restore_reconciler.database (name, oid, target, kind, run_id, state, "
+               "desired, request,"
                " made_by_us, created_at, expires_at) SELECT %s, %u, %s, 'previous', %s, 'kept',"
                " coalesce((SELECT h.desired %s ORDER BY h.seq DESC LIMIT 1), ''),"
                " coalesce((SELECT h.request %s ORDER BY h.seq DESC LIMIT 1), ''),"
@@ -248,8 +275,10 @@ static void add_history(struct work *w)
     const struct swap *s = w->swap;
     const char *started = s->started_at && *s->started_at ? literal(w, s->started_at) : "now()";
     str_printf(&w->message,
-               "INSERT INTO restore_reconciler.history (kind, target, desired, request, held_desired, held_request,"
-               " state_ref, run_id, system_id, old_oid, new_oid, backup, size_bytes, checksum, started_at, finished_at)"
+               "INSERT INTO restore_reconciler.history (kind, target, desired, request, "
+               "held_desired, held_request,"
+               " state_ref, run_id, system_id, old_oid, new_oid, backup, size_bytes, checksum, "
+               "started_at, finished_at)"
                " SELECT %s, %s, %s, %s, %s, %s, %s, %s, " CONTROL_SYSTEM_ID
                ", %u, %u, %s, %lld, %s, %s, clock_timestamp(); ",
                s->kind == SWAP_ROLLBACK ? "'rollback'" : "'restore'", literal(w, w->live_name),
@@ -270,13 +299,16 @@ static enum errc compose(struct work *w, struct error *err)
     add_comments(w);
     add_previous_row(w);
     add_history(w);
-    str_printf(&w->message, "UPDATE restore_reconciler.fence SET phase = 'swapped', updated_at = now() WHERE target = %s; ",
+    str_printf(&w->message,
+               "UPDATE restore_reconciler.fence SET phase = 'swapped', updated_at = now() WHERE "
+               "target = %s; ",
                literal(w, w->live_name));
     str_append(&w->message, "COMMIT");
     return str_check(&w->message, "the swap's message", err);
 }
 
-/* --- sending it -------------------------------------------------------------------------------- */
+/* --- sending it --------------------------------------------------------------------------------
+ */
 
 static bool has_state(const struct error *error, const char *const states[])
 {
@@ -286,12 +318,14 @@ static bool has_state(const struct error *error, const char *const states[])
     return false;
 }
 
-/* What an error of the message means; nothing of it is committed when the server has answered with one. */
+/* What an error of the message means; nothing of it is committed when the server has answered with
+ * one. */
 static enum errc classify(struct work *w, struct error *err, bool *ret_may_pass)
 {
     static const char *const fence[] = {"RR001", "RR002", NULL};
     static const char *const changed[] = {"RR003", "3D000", "42P04", NULL};
-    /* XX000 is "tuple concurrently updated": somebody else's GRANT or ALTER on the same database. */
+    /* XX000 is "tuple concurrently updated": somebody else's GRANT or ALTER on the same database.
+     */
     static const char *const passing[] = {"55006", "55P03", "40P01", "57014", "XX000", NULL};
     *ret_may_pass = false;
     if (err->code != ERR_SQL && err->code != ERR_TIMEOUT)
@@ -301,14 +335,17 @@ static enum errc classify(struct work *w, struct error *err, bool *ret_may_pass)
         return error_recode(err, ERR_FENCE_LOST);
     }
     if (has_state(err, changed)) {
-        error_hint(err, "somebody renamed, dropped or made one of the databases; the next run looks again");
+        error_hint(
+            err,
+            "somebody renamed, dropped or made one of the databases; the next run looks again");
         return error_recode(err, ERR_DATABASE_CHANGED);
     }
     *ret_may_pass = err->code == ERR_SQL && has_state(err, passing);
     error_recode(err, ERR_SWAP);
     if (!w->sessions->in_the_way.length)
         return err->code;
-    error_hint(err, "end these sessions; those of superusers only a superuser can end, those of other roles need"
+    error_hint(err, "end these sessions; those of superusers only a superuser can end, those of "
+                    "other roles need"
                     " GRANT pg_signal_backend TO our role");
     return error_wrap(err, "in the way: %s", str_text(&w->sessions->in_the_way));
 }
@@ -319,8 +356,8 @@ static enum errc try_once(struct work *w, struct swap_result *result, struct err
     const char *warning = NULL;
     uint64_t start = clock_boottime_ms(clock);
     conn_set_limit_ms(w->conn, MESSAGE_LIMIT_MS);
-    enum errc rc = conn_exec_meanwhile(w->conn, str_text(&w->message), END_SESSIONS_EVERY_MS, sessions_end,
-                                       w->sessions, w->arena, &warning, err);
+    enum errc rc = conn_exec_meanwhile(w->conn, str_text(&w->message), END_SESSIONS_EVERY_MS,
+                                       sessions_end, w->sessions, w->arena, &warning, err);
     conn_set_limit_ms(w->conn, CONTROL_LIMIT_MS);
     result->locked_ms = clock_boottime_ms(clock) - start;
     if (rc)
@@ -338,7 +375,8 @@ static enum errc swap_names(struct work *w, struct swap_result *result, struct e
         enum errc rc = try_once(w, result, err);
         if (!rc || (classify(w, err, &may_pass), !may_pass) || attempt == SWAP_TRIES)
             return rc ? err->code : RR_OK;
-        log_debug("the swap did not get through", LOG_UINT("attempt", attempt), LOG_TEXT("cause", err->text));
+        log_debug("the swap did not get through", LOG_UINT("attempt", attempt),
+                  LOG_TEXT("cause", err->text));
         error_clear(err);
         sessions_clear(w->sessions);
         clock_sleep_ms(clock_system(), PAUSE_MS, NULL);
@@ -393,9 +431,11 @@ enum errc database_swap(struct control *control, struct arena *arena, const stru
     return RR_OK;
 }
 
-/* --- afterwards -------------------------------------------------------------------------------- */
+/* --- afterwards --------------------------------------------------------------------------------
+ */
 
-enum errc database_look(struct control *control, const char *run_id, uint32_t expected_oid, struct error *err)
+enum errc database_look(struct control *control, const char *run_id, uint32_t expected_oid,
+                        struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
     CONN_GUARD struct conn *conn = NULL;
@@ -404,11 +444,14 @@ enum errc database_look(struct control *control, const char *run_id, uint32_t ex
     if (rc)
         return rc;
     const char *params[] = {control->options.target, run_id, control_int(&arena, expected_oid)};
-    rc = conn_query(conn, &arena,
-                    "SELECT pg_is_in_recovery(), EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname::text = $1"
-                    " AND oid = $3::oid AND datallowconn), EXISTS (SELECT FROM restore_reconciler.history"
-                    " WHERE target = $1 AND run_id = $2 AND new_oid = $3::oid AND system_id = " CONTROL_SYSTEM_ID ")",
-                    params, 3, &rows, err);
+    rc = conn_query(
+        conn, &arena,
+        "SELECT pg_is_in_recovery(), EXISTS (SELECT FROM pg_catalog.pg_database WHERE "
+        "datname::text = $1"
+        " AND oid = $3::oid AND datallowconn), EXISTS (SELECT FROM restore_reconciler.history"
+        " WHERE target = $1 AND run_id = $2 AND new_oid = $3::oid AND system_id "
+        "= " CONTROL_SYSTEM_ID ")",
+        params, 3, &rows, err);
     if (rc)
         return rc;
     bool is_standby = *rows_get(&rows, 0, 0) == 't', is_live = *rows_get(&rows, 0, 1) == 't',
@@ -416,8 +459,10 @@ enum errc database_look(struct control *control, const char *run_id, uint32_t ex
     if (is_live && is_recorded && !is_standby)
         return RR_OK;
     error_set(err, ERR_DATABASE_CHANGED, "after the swap %s",
-              is_standby     ? "the server is a standby"
-              : !is_recorded ? "its record is missing: another server answers, or an older state of this one"
-                             : "the live database is another one than was swapped in");
-    return error_hint(err, "a failover or a manual change came in between; the next run looks again");
+              is_standby ? "the server is a standby"
+              : !is_recorded
+                  ? "its record is missing: another server answers, or an older state of this one"
+                  : "the live database is another one than was swapped in");
+    return error_hint(err,
+                      "a failover or a manual change came in between; the next run looks again");
 }

@@ -1,4 +1,5 @@
-/* What the trials against real servers share. Parameters of the connection come from libpq's environment. */
+/* What the trials against real servers share. Parameters of the connection come from libpq's
+ * environment. */
 #ifndef RR_TESTS_PG_LIVE_H
 #define RR_TESTS_PG_LIVE_H
 

@@ -1,6 +1,7 @@
 /*
- * Trials of conn and copyin against a real server: not part of `make unit`. Parameters come from libpq's
- * environment (PGHOST, PGPORT, PGUSER ...); every trial says what it saw and ends the program when it is wrong.
+ * Trials of conn and copyin against a real server: not part of `make unit`. Parameters come from
+ * libpq's environment (PGHOST, PGPORT, PGUSER ...); every trial says what it saw and ends the
+ * program when it is wrong.
  */
 #include <pthread.h>
 #include <time.h>
@@ -27,7 +28,8 @@ static void try_failed_connections(void)
         const char *sqlstate;
     } cases[] = {
         {"no such database", "dbname=nope", ERR_SQL, "3D000"},
-        {"wrong password", "host=127.0.0.1 user=rr password=topsecret", ERR_DATABASE_LOGIN, "28P01"},
+        {"wrong password", "host=127.0.0.1 user=rr password=topsecret", ERR_DATABASE_LOGIN,
+         "28P01"},
         {"no password", "host=127.0.0.1 user=rr passfile=/dev/null", ERR_DATABASE_LOGIN, ""},
         {"no such role", "user=nobody_here", ERR_DATABASE_LOGIN, "28000"},
         {"refused", "host=127.0.0.1 port=1", ERR_DATABASE_UNREACHABLE, ""},
@@ -44,7 +46,8 @@ static void try_failed_connections(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error err = ERROR_INIT;
         CONN_GUARD struct conn *conn = NULL;
-        enum errc rc = conn_open(&(struct conn_options){.conninfo = cases[i].conninfo}, &conn, &err);
+        enum errc rc =
+            conn_open(&(struct conn_options){.conninfo = cases[i].conninfo}, &conn, &err);
         printf("%-20s %s | %s | %s\n", cases[i].name, errc_name(rc), err.text, err.hint);
         MUST(rc == cases[i].code && strcmp(err.sqlstate, cases[i].sqlstate) == 0);
         MUST(!strstr(err.text, "topsecret") || i == 7);
@@ -68,9 +71,11 @@ static void try_statements(void)
                      (const char *[]){"a'\\\n", NULL}, 2, &rows, &err));
     MUST(rows.row_count == 1 && rows.column_count == 4 && !strcmp(rows_get(&rows, 0, 0), "a'\\\n"));
     MUST(!rows_get(&rows, 0, 1) && !rows_get(&rows, 0, 2) && !*rows_get(&rows, 0, 3));
-    MUST(!conn_query(conn, &arena, "SELECT g, g FROM generate_series(1, 1000) g", NULL, 0, &rows, &err));
+    MUST(!conn_query(conn, &arena, "SELECT g, g FROM generate_series(1, 1000) g", NULL, 0, &rows,
+                     &err));
     MUST(rows.row_count == 1000 && !strcmp(rows_get(&rows, 999, 1), "1000"));
-    MUST(!conn_query_simple(conn, &arena, "SELECT 1; SELECT 2, 3; CREATE TEMP TABLE a()", &rows, &err));
+    MUST(!conn_query_simple(conn, &arena, "SELECT 1; SELECT 2, 3; CREATE TEMP TABLE a()", &rows,
+                            &err));
     MUST(rows.row_count == 1 && rows.column_count == 2 && !strcmp(rows_get(&rows, 0, 1), "3"));
     MUST(!conn_query_simple(conn, &arena, "SELECT 1; SELECT 2 WHERE false", &rows, &err));
     MUST(rows.row_count == 0 && rows.column_count == 1);
@@ -87,10 +92,12 @@ static void try_statements(void)
     MUST(conn_exec(conn, "CREATE TEMP TABLE t(a int); COPY t FROM STDIN", &err) == ERR_SQL);
     error_clear(&err);
     MUST(!conn_exec(conn, "SELECT 1", &err));
-    MUST(conn_query_simple(conn, &arena, "SELECT generate_series(1,1000000000)", &rows, &err) == ERR_TOO_LARGE);
+    MUST(conn_query_simple(conn, &arena, "SELECT generate_series(1,1000000000)", &rows, &err) ==
+         ERR_TOO_LARGE);
     error_clear(&err);
     MUST(!conn_exec(conn, "SELECT 1", &err));
-    MUST(conn_exec(conn, "SELECT pg_terminate_backend(pg_backend_pid())", &err) == ERR_DATABASE_LOST);
+    MUST(conn_exec(conn, "SELECT pg_terminate_backend(pg_backend_pid())", &err) ==
+         ERR_DATABASE_LOST);
     printf("%s\n", err.text);
     MUST(!conn_is_alive(conn));
     error_clear(&err);
@@ -148,16 +155,24 @@ static void try_copy(void)
         MUST(!conn_exec(conn, "SELECT 1", &err));
     }
     /* warnings are no errors */
-    MUST(!conn_exec(conn, "CREATE TEMP TABLE n(a int, b text); CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS "
-                          "'BEGIN IF random() < 0.001 THEN RAISE WARNING ''x''; END IF; RETURN NEW; END'; CREATE TRIGGER t "
-                          "BEFORE INSERT ON n FOR EACH ROW EXECUTE FUNCTION pg_temp.f()", &err));
+    MUST(!conn_exec(conn,
+                    "CREATE TEMP TABLE n(a int, b text); CREATE FUNCTION pg_temp.f() RETURNS "
+                    "trigger LANGUAGE plpgsql AS "
+                    "'BEGIN IF random() < 0.001 THEN RAISE WARNING ''x''; END IF; RETURN NEW; "
+                    "END'; CREATE TRIGGER t "
+                    "BEFORE INSERT ON n FOR EACH ROW EXECUTE FUNCTION pg_temp.f()",
+                    &err));
     MUST(!copyin_begin(conn, "COPY pg_temp.n FROM STDIN", &err));
-    MUST(!copyin_write(conn, block, sizeof block, &err) && !copyin_write(conn, block, sizeof block, &err));
+    MUST(!copyin_write(conn, block, sizeof block, &err) &&
+         !copyin_write(conn, block, sizeof block, &err));
     MUST(!copyin_end(conn, &rows, &err) && rows == 2 * sizeof block / 4);
     MUST(!copyin_begin(conn, "COPY pg_temp.t FROM STDIN", &err));
     MUST(!copyin_write(conn, "7\ty\n", 4, &err));
     copyin_abort(conn, "a reason");
-    MUST(!conn_exec(conn, "DO $$BEGIN IF (SELECT count(*) FROM pg_temp.t) <> 2000 THEN RAISE 'rows'; END IF; END$$", &err));
+    MUST(!conn_exec(
+        conn,
+        "DO $$BEGIN IF (SELECT count(*) FROM pg_temp.t) <> 2000 THEN RAISE 'rows'; END IF; END$$",
+        &err));
 }
 
 static void try_copy_cancel(void)
@@ -166,9 +181,13 @@ static void try_copy_cancel(void)
     struct cancel cancel = {0};
     CONN_GUARD struct conn *conn = open_with(&(struct conn_options){.cancel = &cancel});
     /* a slow receiver: the trigger sleeps, so the socket fills up */
-    MUST(!conn_exec(conn, "CREATE TEMP TABLE t(a int, b text); CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE "
-                          "plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END'; CREATE TRIGGER t BEFORE INSERT "
-                          "ON t FOR EACH ROW EXECUTE FUNCTION pg_temp.f()", &err));
+    MUST(!conn_exec(
+        conn,
+        "CREATE TEMP TABLE t(a int, b text); CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE "
+        "plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END'; CREATE TRIGGER t BEFORE "
+        "INSERT "
+        "ON t FOR EACH ROW EXECUTE FUNCTION pg_temp.f()",
+        &err));
     MUST(!copyin_begin(conn, "COPY pg_temp.t FROM STDIN", &err));
     static char block[1 << 20];
     for (size_t i = 0; i < sizeof block; i += 4)
@@ -223,8 +242,9 @@ static void try_meanwhile(void)
     ARENA_GUARD struct arena arena = {0};
     CONN_GUARD struct conn *conn = open_with(&(struct conn_options){0});
     const char *warning = NULL;
-    MUST(!conn_exec_meanwhile(conn, "SELECT pg_sleep(0.5); DO $$BEGIN RAISE WARNING 'look %', 'out'; END$$",
-                              20, count_call, NULL, &arena, &warning, &err));
+    MUST(!conn_exec_meanwhile(
+        conn, "SELECT pg_sleep(0.5); DO $$BEGIN RAISE WARNING 'look %', 'out'; END$$", 20,
+        count_call, NULL, &arena, &warning, &err));
     printf("meanwhile: %d calls, warning '%s'\n", calls, warning);
     MUST(calls > 15 && calls < 30 && !strcmp(warning, "look out"));
 }

@@ -1,6 +1,7 @@
 /*
- * Trials of the control database against a real server: not part of `make unit`. Connection parameters come from
- * libpq's environment. Everything goes on in a control database of its own, which is dropped at the end.
+ * Trials of the control database against a real server: not part of `make unit`. Connection
+ * parameters come from libpq's environment. Everything goes on in a control database of its own,
+ * which is dropped at the end.
  */
 #include <pthread.h>
 #include <unistd.h>
@@ -59,7 +60,8 @@ static void try_nothing_is_created_unless_allowed(void)
     bool is_found = true;
     const char **names, *when;
     size_t count = 1;
-    struct control_options options = {.control_database = CONTROL, .target = TARGET, .run_id = "", .state_ref = ""};
+    struct control_options options = {
+        .control_database = CONTROL, .target = TARGET, .run_id = "", .state_ref = ""};
     MUST(!control_open(&options, &control, &err) && control && !control_is_there(control));
     MUST(!control_history_newest(control, &arena, &row, &is_found, &err) && !is_found);
     MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 0);
@@ -91,7 +93,8 @@ static void try_creators_race(void)
 }
 
 /* Lets a run take lock and fence and end without a word. */
-static struct fence take_fence(const char *run_id, const char *state_ref, const char *phase, bool clears)
+static struct fence take_fence(const char *run_id, const char *state_ref, const char *phase,
+                               bool clears)
 {
     struct error err = ERROR_INIT;
     static struct arena arena; /* the texts outlive the call */
@@ -163,7 +166,8 @@ static void try_history(void)
     MUST(!control_history_newest(control, &arena, &row, &is_found, &err) && !is_found);
     MUST(!control_history_adopt(control, 4711, "2024-12-10T00:00:00Z", "r'1", &err));
     MUST(!control_history_newest(control, &arena, &row, &is_found, &err) && is_found);
-    MUST(row.new_oid == 4711 && !strcmp(row.kind, "adopt") && !strcmp(row.request, "r'1") && row.is_on_this_system);
+    MUST(row.new_oid == 4711 && !strcmp(row.kind, "adopt") && !strcmp(row.request, "r'1") &&
+         row.is_on_this_system);
     printf("adopted: seq %d at %s on system %s\n", (int)row.seq, row.finished_at, row.system_id);
     MUST(!control_history_of_run(control, &arena, "H", &row, &is_found, &err) && is_found);
     MUST(!control_history_of_run(control, &arena, "I", &row, &is_found, &err) && !is_found);
@@ -172,7 +176,8 @@ static void try_history(void)
     MUST(!control_history_list(control, &arena, 10, &rows, &count, &err) && count == 1);
     sql("UPDATE restore_reconciler.history SET system_id = '1'");
     MUST(!control_history_of_oid(control, &arena, 4711, &row, &is_found, &err) && !is_found);
-    MUST(!control_history_newest(control, &arena, &row, &is_found, &err) && is_found && !row.is_on_this_system);
+    MUST(!control_history_newest(control, &arena, &row, &is_found, &err) && is_found &&
+         !row.is_on_this_system);
     control_close(control);
 }
 
@@ -260,7 +265,8 @@ static void try_fence_is_bounded(void)
 static void try_foreign_tables(void)
 {
     static const char *const breaks[] = {
-        "CREATE FUNCTION public.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t "
+        "CREATE FUNCTION public.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
+        "CREATE TRIGGER t "
         "BEFORE UPDATE ON restore_reconciler.fence FOR EACH ROW EXECUTE FUNCTION public.f()",
         "DROP TRIGGER t ON restore_reconciler.fence; VACUUM restore_reconciler.fence",
         "CREATE VIEW restore_reconciler.v AS SELECT 1",
@@ -272,8 +278,11 @@ static void try_foreign_tables(void)
         "ALTER TABLE restore_reconciler.history RENAME checksum TO chk",
         "ALTER TABLE restore_reconciler.history RENAME chk TO checksum",
     };
-    struct control_options options = {
-        .control_database = CONTROL, .target = TARGET, .run_id = "x", .state_ref = "", .may_create = true};
+    struct control_options options = {.control_database = CONTROL,
+                                      .target = TARGET,
+                                      .run_id = "x",
+                                      .state_ref = "",
+                                      .may_create = true};
     sql("SET search_path = public; CREATE SCHEMA IF NOT EXISTS public");
     for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
         struct error err = ERROR_INIT;
@@ -282,9 +291,12 @@ static void try_foreign_tables(void)
             sql("DROP TRIGGER t ON restore_reconciler.fence");
             sql("VACUUM restore_reconciler.fence");
         } else if (i == 0) {
-            sql("DO $$BEGIN EXECUTE 'GRANT CREATE ON SCHEMA public TO CURRENT_USER'; EXCEPTION WHEN OTHERS THEN NULL; END$$");
-            sql("CREATE FUNCTION restore_reconciler.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
-                "CREATE TRIGGER t BEFORE UPDATE ON restore_reconciler.fence FOR EACH ROW EXECUTE FUNCTION "
+            sql("DO $$BEGIN EXECUTE 'GRANT CREATE ON SCHEMA public TO CURRENT_USER'; EXCEPTION "
+                "WHEN OTHERS THEN NULL; END$$");
+            sql("CREATE FUNCTION restore_reconciler.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
+                "RETURN NEW; END'; "
+                "CREATE TRIGGER t BEFORE UPDATE ON restore_reconciler.fence FOR EACH ROW EXECUTE "
+                "FUNCTION "
                 "restore_reconciler.f()");
         } else
             sql(breaks[i]);
@@ -305,12 +317,15 @@ static void register_database(const char *name, const char *kind, const char *st
     ARENA_GUARD struct arena arena = {0};
     CONN_GUARD struct conn *conn = NULL;
     MUST(!conn_open(&(struct conn_options){.database = CONTROL}, &conn, &err));
-    MUST(!conn_execf(conn, &err, "CREATE DATABASE %s TEMPLATE template0", sql_identifier(&arena, name)));
+    MUST(!conn_execf(conn, &err, "CREATE DATABASE %s TEMPLATE template0",
+                     sql_identifier(&arena, name)));
     MUST(!conn_execf(conn, &err,
-                     "INSERT INTO restore_reconciler.database SELECT %s, %s, %s, %s, 'R', %s, '', '', true, now(), NULL, "
+                     "INSERT INTO restore_reconciler.database SELECT %s, %s, %s, %s, 'R', %s, '', "
+                     "'', true, now(), NULL, "
                      "NULL FROM pg_database WHERE datname = %s",
                      sql_literal(&arena, name), with_oid ? "oid" : "0", sql_literal(&arena, TARGET),
-                     sql_literal(&arena, kind), sql_literal(&arena, state), sql_literal(&arena, name)));
+                     sql_literal(&arena, kind), sql_literal(&arena, state),
+                     sql_literal(&arena, name)));
 }
 
 static void try_drop(bool is_superuser)
@@ -338,19 +353,21 @@ static void try_drop(bool is_superuser)
     sql("DROP DATABASE \"other oid\"");
     sql("CREATE DATABASE \"other oid\" TEMPLATE template0");
     const char *stranger = sql_own_database_name(&arena, TARGET, 't', "nobody");
-    sql(arena_printf(&arena, "CREATE DATABASE %s TEMPLATE template0", sql_identifier(&arena, stranger)));
+    sql(arena_printf(&arena, "CREATE DATABASE %s TEMPLATE template0",
+                     sql_identifier(&arena, stranger)));
     MUST(!control_registry_strangers(control, &arena, &names, &count, &err));
     MUST(count == 1 && !strcmp(names[0], stranger));
     MUST(!control_registry_next_expiry(control, &arena, &when, &err) && !*when);
-    sql("UPDATE restore_reconciler.database SET expires_at = now() - interval '1 min' WHERE name = 'gone'");
+    sql("UPDATE restore_reconciler.database SET expires_at = now() - interval '1 min' WHERE name = "
+        "'gone'");
     MUST(!control_registry_next_expiry(control, &arena, &when, &err) && *when);
     MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 6);
     /* somebody is inside */
     CONN_GUARD struct conn *inside = NULL;
     MUST(!conn_open(&(struct conn_options){.database = previous}, &inside, &err));
     for (size_t i = 0; i < count; i++) {
-        printf("%-40s oid %u exists %d due %d size %lld: ", rows[i].name, rows[i].oid, rows[i].exists, rows[i].is_due,
-               (long long)rows[i].size_bytes);
+        printf("%-40s oid %u exists %d due %d size %lld: ", rows[i].name, rows[i].oid,
+               rows[i].exists, rows[i].is_due, (long long)rows[i].size_bytes);
         enum errc rc = control_drop(control, &rows[i], &err);
         printf("%s %s\n", errc_name(rc), err.text);
         MUST(rc == (strcmp(rows[i].name, "not provable") == 0 ? ERR_DATABASE_CHANGED : RR_OK));
@@ -364,8 +381,10 @@ static void try_drop(bool is_superuser)
     CONN_GUARD struct conn *conn = NULL;
     MUST(!conn_open(&(struct conn_options){.database = CONTROL}, &conn, &err));
     struct rows answer;
-    MUST(!conn_query(conn, &arena, "SELECT datname FROM pg_database WHERE datname IN ('renamed2', 'other oid', $1, $2, $3)",
-                     (const char *[]){staging, previous, stranger}, 3, &answer, &err));
+    MUST(!conn_query(
+        conn, &arena,
+        "SELECT datname FROM pg_database WHERE datname IN ('renamed2', 'other oid', $1, $2, $3)",
+        (const char *[]){staging, previous, stranger}, 3, &answer, &err));
     MUST(answer.row_count == 3);
     /* an interrupted DROP */
     register_database(previous, "previous", "kept", true);
@@ -377,7 +396,9 @@ static void try_drop(bool is_superuser)
         /* a session that we may not end */
         setenv("PGUSER", "postgres", 1);
         CONN_GUARD struct conn *super = NULL;
-        MUST(!conn_open(&(struct conn_options){.database = previous, .application_name = "monitoring"}, &super, &err));
+        MUST(!conn_open(
+            &(struct conn_options){.database = previous, .application_name = "monitoring"}, &super,
+            &err));
         setenv("PGUSER", "rr", 1);
         MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 1);
         MUST(control_drop(control, &rows[0], &err) == ERR_SQL);
@@ -389,16 +410,21 @@ static void try_drop(bool is_superuser)
     }
     /* a template, and a prepared transaction */
     register_database(previous, "previous", "kept", true);
-    sql(arena_printf(&arena, "ALTER DATABASE %s IS_TEMPLATE true", sql_identifier(&arena, previous)));
+    sql(arena_printf(&arena, "ALTER DATABASE %s IS_TEMPLATE true",
+                     sql_identifier(&arena, previous)));
     CONN_GUARD struct conn *prepared = NULL;
     MUST(!conn_open(&(struct conn_options){.database = previous}, &prepared, &err));
-    MUST(!conn_exec(prepared, "BEGIN; CREATE TABLE pg_temp.x(); ROLLBACK; BEGIN; SELECT pg_advisory_xact_lock(1); PREPARE TRANSACTION 'it''s'", &err));
+    MUST(!conn_exec(prepared,
+                    "BEGIN; CREATE TABLE pg_temp.x(); ROLLBACK; BEGIN; SELECT "
+                    "pg_advisory_xact_lock(1); PREPARE TRANSACTION 'it''s'",
+                    &err));
     MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 1);
     MUST(control_drop(control, &rows[0], &err) == ERR_SQL);
     printf("%s | %s\n", err.text, err.hint);
     error_clear(&err);
     MUST(!conn_exec(prepared, "ROLLBACK PREPARED 'it''s'", &err));
-    MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 1 && !strcmp(rows[0].state, "dropping"));
+    MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 1 &&
+         !strcmp(rows[0].state, "dropping"));
     /* a stale holder drops nothing */
     sql("UPDATE restore_reconciler.fence SET token = token + 1");
     MUST(control_drop(control, &rows[0], &err) == ERR_FENCE_LOST);

@@ -1,7 +1,8 @@
 /*
- * Trials of staging, carry-over, swap and rollback against a real server: not part of `make unit`. Connection
- * parameters come from libpq's environment; the role must be able to do what a restore needs, and a superuser
- * "postgres" must be let in as well, for the setting up. Role "app_owner" owns the live databases, "app_user" uses them.
+ * Trials of staging, carry-over, swap and rollback against a real server: not part of `make unit`.
+ * Connection parameters come from libpq's environment; the role must be able to do what a restore
+ * needs, and a superuser "postgres" must be let in as well, for the setting up. Role "app_owner"
+ * owns the live databases, "app_user" uses them.
  */
 #include <arpa/inet.h>
 #include <poll.h>
@@ -26,8 +27,9 @@ static struct conn *open_as(const char *role, const char *database)
     struct conn *conn = NULL;
     ARENA_GUARD struct arena arena = {0};
     const char *conninfo = arena_printf(&arena, "user=%s", role);
-    MUST(!conn_open(&(struct conn_options){.database = database, .conninfo = conninfo, .is_for_user_sql = true}, &conn,
-                    &err));
+    MUST(!conn_open(
+        &(struct conn_options){.database = database, .conninfo = conninfo, .is_for_user_sql = true},
+        &conn, &err));
     return conn;
 }
 
@@ -39,7 +41,8 @@ static void super(const char *database, const char *text)
 }
 
 /* Single value, or NULL. */
-static const char *ask(struct arena *arena, const char *database, const char *text, const char *param)
+static const char *ask(struct arena *arena, const char *database, const char *text,
+                       const char *param)
 {
     struct error err = ERROR_INIT;
     struct rows rows;
@@ -54,13 +57,16 @@ static void drop_all(struct arena *arena)
     struct rows rows;
     CONN_GUARD struct conn *conn = open_as("postgres", "postgres");
     MUST(!conn_query(conn, arena,
-                     "SELECT datname FROM pg_database WHERE datname !~ '^(postgres|template.)$' AND datname NOT LIKE 'keep%'",
+                     "SELECT datname FROM pg_database WHERE datname !~ '^(postgres|template.)$' "
+                     "AND datname NOT LIKE 'keep%'",
                      NULL, 0, &rows, &err));
     for (size_t i = 0; i < rows.row_count; i++) {
         const char *name = sql_identifier(arena, rows_get(&rows, i, 0));
         struct rows ended;
-        MUST(!conn_query(conn, arena, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1",
-                         (const char *[]){rows_get(&rows, i, 0)}, 1, &ended, &err));
+        MUST(!conn_query(
+            conn, arena,
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1",
+            (const char *[]){rows_get(&rows, i, 0)}, 1, &ended, &err));
         struct error ignored = ERROR_INIT;
         (void)!conn_execf(conn, &ignored, "ALTER DATABASE %s IS_TEMPLATE false", name);
         MUST(!conn_execf(conn, &err, "DROP DATABASE %s", name));
@@ -90,8 +96,10 @@ static struct control *begin(const char *target, const char *run_id)
 static void make_live(struct arena *arena, const char *name)
 {
     const char *n = sql_identifier(arena, name);
-    super("postgres", arena_printf(arena, "CREATE DATABASE %s OWNER app_owner TEMPLATE template0", n));
-    super(name, "CREATE TABLE public.marker(what text); INSERT INTO public.marker VALUES ('old'); GRANT SELECT ON "
+    super("postgres",
+          arena_printf(arena, "CREATE DATABASE %s OWNER app_owner TEMPLATE template0", n));
+    super(name, "CREATE TABLE public.marker(what text); INSERT INTO public.marker VALUES ('old'); "
+                "GRANT SELECT ON "
                 "public.marker TO PUBLIC");
 }
 
@@ -99,20 +107,29 @@ static void dress_live(struct arena *arena, const char *name)
 {
     const char *n = sql_identifier(arena, name);
     super("postgres", arena_printf(arena,
-                                   "REVOKE CONNECT ON DATABASE %s FROM PUBLIC; GRANT CONNECT, CREATE ON DATABASE %s TO app_user "
-                                   "WITH GRANT OPTION", n, n));
-    super("postgres", arena_printf(arena, "ALTER DATABASE %s SET search_path TO 'a', 'B c', '$user'", n));
-    super("postgres", arena_printf(arena, "ALTER DATABASE %s SET default_transaction_read_only = off", n));
+                                   "REVOKE CONNECT ON DATABASE %s FROM PUBLIC; GRANT CONNECT, "
+                                   "CREATE ON DATABASE %s TO app_user "
+                                   "WITH GRANT OPTION",
+                                   n, n));
+    super("postgres",
+          arena_printf(arena, "ALTER DATABASE %s SET search_path TO 'a', 'B c', '$user'", n));
+    super("postgres",
+          arena_printf(arena, "ALTER DATABASE %s SET default_transaction_read_only = off", n));
     super("postgres", arena_printf(arena, "ALTER DATABASE %s SET work_mem = '13MB'", n));
-    super("postgres", arena_printf(arena, "ALTER ROLE app_user IN DATABASE %s SET statement_timeout = '7s'", n));
+    super(
+        "postgres",
+        arena_printf(arena, "ALTER ROLE app_user IN DATABASE %s SET statement_timeout = '7s'", n));
     super("postgres", arena_printf(arena, "ALTER DATABASE %s CONNECTION LIMIT 77", n));
     super("postgres", arena_printf(arena, "COMMENT ON DATABASE %s IS 'it''s\nthe \\ shop'", n));
 }
 
 static const char properties[] =
-    "SELECT concat_ws(' | ', pg_get_userbyid(datdba), (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a),"
-    " datconnlimit, datallowconn, datistemplate, pg_encoding_to_char(encoding), datcollate, datctype,"
-    " (SELECT array_agg(setrole::regrole::text || ' ' || setconfig::text ORDER BY setrole) FROM pg_db_role_setting s WHERE setdatabase = d.oid))"
+    "SELECT concat_ws(' | ', pg_get_userbyid(datdba), (SELECT array_agg(a::text ORDER BY a::text) "
+    "FROM unnest(datacl) a),"
+    " datconnlimit, datallowconn, datistemplate, pg_encoding_to_char(encoding), datcollate, "
+    "datctype,"
+    " (SELECT array_agg(setrole::regrole::text || ' ' || setconfig::text ORDER BY setrole) FROM "
+    "pg_db_role_setting s WHERE setdatabase = d.oid))"
     " FROM pg_database d WHERE datname = $1";
 
 struct prepared {
@@ -123,7 +140,8 @@ struct prepared {
     struct carry_over carry_over;
 };
 
-static void plan(struct control *control, struct arena *arena, struct prepared *p, const char *becomes_live)
+static void plan(struct control *control, struct arena *arena, struct prepared *p,
+                 const char *becomes_live)
 {
     struct error err = ERROR_INIT;
     struct findings findings = {.arena = arena};
@@ -135,7 +153,8 @@ static void plan(struct control *control, struct arena *arena, struct prepared *
     for (size_t i = 0; i < findings.count; i++)
         printf("  finding: %s\n", findings.items[i]);
     MUST(findings.count == 0);
-    MUST(!database_carry_over_plan(control, arena, &p->live, control->options.target, &p->carry_over, &err));
+    MUST(!database_carry_over_plan(control, arena, &p->live, control->options.target,
+                                   &p->carry_over, &err));
     MUST(!carry_over_leave_out(&p->carry_over, &rehearsal, &err));
 }
 
@@ -150,19 +169,26 @@ static struct prepared stage(struct control *control, struct arena *arena)
     for (size_t i = 0; i < findings.count; i++)
         printf("  preflight: %s\n", findings.items[i]);
     MUST(findings.count == 0);
-    MUST(!database_create_staging(control, arena, p.has_live ? &p.live : NULL, NULL, &p.staging, &p.staging_oid, &err));
+    MUST(!database_create_staging(control, arena, p.has_live ? &p.live : NULL, NULL, &p.staging,
+                                  &p.staging_oid, &err));
     CONN_GUARD struct conn *conn = NULL;
     MUST(!conn_open(&(struct conn_options){.database = p.staging}, &conn, &err));
-    /* where 14's schema public belongs to the superuser, a restore has rights on it by the owner's membership only */
-    MUST(!conn_exec(conn, "CREATE SCHEMA IF NOT EXISTS data; CREATE TABLE data.marker(what text); INSERT INTO data.marker "
-                          "VALUES ('new'); GRANT USAGE ON SCHEMA data TO PUBLIC; GRANT SELECT ON data.marker TO PUBLIC", &err));
+    /* where 14's schema public belongs to the superuser, a restore has rights on it by the owner's
+     * membership only */
+    MUST(!conn_exec(conn,
+                    "CREATE SCHEMA IF NOT EXISTS data; CREATE TABLE data.marker(what text); INSERT "
+                    "INTO data.marker "
+                    "VALUES ('new'); GRANT USAGE ON SCHEMA data TO PUBLIC; GRANT SELECT ON "
+                    "data.marker TO PUBLIC",
+                    &err));
     plan(control, arena, &p, p.staging);
-    MUST(!database_verify_catalog(p.staging, &(struct conn_options){0}, 0, &findings, &err) && findings.count == 0);
+    MUST(!database_verify_catalog(p.staging, &(struct conn_options){0}, 0, &findings, &err) &&
+         findings.count == 0);
     return p;
 }
 
-static enum errc swap(struct control *control, struct arena *arena, const struct prepared *p, enum swap_kind kind,
-                      struct swap_result *result, struct error *err)
+static enum errc swap(struct control *control, struct arena *arena, const struct prepared *p,
+                      enum swap_kind kind, struct swap_result *result, struct error *err)
 {
     struct swap s = {
         .kind = kind,
@@ -183,7 +209,8 @@ static enum errc swap(struct control *control, struct arena *arena, const struct
     return database_swap(control, arena, &s, result, err);
 }
 
-/* --- clients that are busy and reconnect ------------------------------------------------------- */
+/* --- clients that are busy and reconnect -------------------------------------------------------
+ */
 
 enum { CLIENTS = 20 };
 static atomic_bool stop_clients;
@@ -196,15 +223,20 @@ static void *client(void *argument)
     while (!stop_clients) {
         struct error err = ERROR_INIT;
         struct conn *conn = NULL;
-        if (conn_open(&(struct conn_options){.database = client_database, .conninfo = "user=app_user", .application_name = "busy"}, &conn, &err)) {
+        if (conn_open(&(struct conn_options){.database = client_database,
+                                             .conninfo = "user=app_user",
+                                             .application_name = "busy"},
+                      &conn, &err)) {
             breaks++;
             continue;
         }
         while (!stop_clients) {
             ARENA_GUARD struct arena arena = {0};
             struct rows rows;
-            if (conn_query(conn, &arena, "SELECT to_regclass('data.marker') IS NOT NULL, pg_sleep(random() * 0.02)", NULL, 0,
-                           &rows, &err))
+            if (conn_query(
+                    conn, &arena,
+                    "SELECT to_regclass('data.marker') IS NOT NULL, pg_sleep(random() * 0.02)",
+                    NULL, 0, &rows, &err))
                 break;
             queries++;
             new_seen += *rows_get(&rows, 0, 0) == 't';
@@ -235,7 +267,8 @@ static void end_clients(void)
         pthread_join(threads[i], NULL);
 }
 
-/* --- trials ------------------------------------------------------------------------------------ */
+/* --- trials ------------------------------------------------------------------------------------
+ */
 
 static void try_round_trip(const char *name, bool is_busy)
 {
@@ -250,17 +283,21 @@ static void try_round_trip(const char *name, bool is_busy)
     const char *why;
     struct history_row row;
     bool is_found;
-    MUST(!database_look_inside(control, &arena, name, &content, &why, &err) && content == DATABASE_HOLDS_TABLES);
+    MUST(!database_look_inside(control, &arena, name, &content, &why, &err) &&
+         content == DATABASE_HOLDS_TABLES);
     struct prepared p = stage(control, &arena);
-    printf("  %s: %zu statements carried over, like %s\n", p.staging, p.carry_over.count, p.carry_over.statements[5]);
+    printf("  %s: %zu statements carried over, like %s\n", p.staging, p.carry_over.count,
+           p.carry_over.statements[5]);
     if (is_busy)
         start_clients(name);
     struct swap_result result;
     MUST(!swap(control, &arena, &p, SWAP_RESTORE, &result, &err));
-    printf("  swapped in %d ms, %u tries, %u sessions ended\n", (int)result.locked_ms, result.tries, result.ended_sessions);
+    printf("  swapped in %d ms, %u tries, %u sessions ended\n", (int)result.locked_ms, result.tries,
+           result.ended_sessions);
     if (is_busy) {
         end_clients();
-        printf("  clients: %u queries, %u on the new database, %u breaks\n", queries, new_seen, breaks);
+        printf("  clients: %u queries, %u on the new database, %u breaks\n", queries, new_seen,
+               breaks);
         MUST(new_seen > 20 && result.locked_ms < 3000);
     }
     MUST(!database_look(control, "run1", p.staging_oid, &err));
@@ -269,35 +306,55 @@ static void try_round_trip(const char *name, bool is_busy)
     const char *after = ask(&arena, "postgres", properties, name);
     printf("  before %s\n  after  %s\n", before, after);
     MUST(!strcmp(before, after));
-    printf("  comment: %s\n", ask(&arena, "postgres", "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", name));
-    printf("  comment: %s\n", ask(&arena, "postgres", "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", result.previous_name));
-    MUST(*ask(&arena, "postgres", "SELECT datallowconn FROM pg_database WHERE datname = $1", result.previous_name) == 'f');
-    MUST(!database_look_inside(control, &arena, result.previous_name, &content, &why, &err) && content == DATABASE_UNKNOWN);
+    printf("  comment: %s\n",
+           ask(&arena, "postgres",
+               "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1",
+               name));
+    printf("  comment: %s\n",
+           ask(&arena, "postgres",
+               "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1",
+               result.previous_name));
+    MUST(*ask(&arena, "postgres", "SELECT datallowconn FROM pg_database WHERE datname = $1",
+              result.previous_name) == 'f');
+    MUST(!database_look_inside(control, &arena, result.previous_name, &content, &why, &err) &&
+         content == DATABASE_UNKNOWN);
     printf("  previous: %s\n", why);
-    MUST(!control_history_newest(control, &arena, &row, &is_found, &err) && is_found && row.new_oid == p.staging_oid &&
-         row.old_oid == p.live.oid && !strcmp(row.run_id, "run1") && !strcmp(row.kind, "restore") && !strcmp(row.request, "q"));
+    MUST(!control_history_newest(control, &arena, &row, &is_found, &err) && is_found &&
+         row.new_oid == p.staging_oid && row.old_oid == p.live.oid && !strcmp(row.run_id, "run1") &&
+         !strcmp(row.kind, "restore") && !strcmp(row.request, "q"));
     struct registry_row *rows;
     size_t count;
     MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 1);
-    MUST(rows[0].oid == p.live.oid && rows[0].exists && !strcmp(rows[0].state, "kept") && *rows[0].expires_at && !rows[0].is_due);
-    MUST(!strcmp(ask(&arena, CONTROL, "SELECT made_by_us::text FROM restore_reconciler.database", NULL), "false"));
+    MUST(rows[0].oid == p.live.oid && rows[0].exists && !strcmp(rows[0].state, "kept") &&
+         *rows[0].expires_at && !rows[0].is_due);
+    MUST(!strcmp(
+        ask(&arena, CONTROL, "SELECT made_by_us::text FROM restore_reconciler.database", NULL),
+        "false"));
 
-    /* the live database gets other properties, then it is rolled back by the same run (a smoke check failed) */
-    super("postgres", arena_printf(&arena, "ALTER DATABASE %s RESET work_mem", sql_identifier(&arena, name)));
-    super("postgres", arena_printf(&arena, "REVOKE ALL ON DATABASE %s FROM app_user", sql_identifier(&arena, name)));
+    /* the live database gets other properties, then it is rolled back by the same run (a smoke
+     * check failed) */
+    super("postgres",
+          arena_printf(&arena, "ALTER DATABASE %s RESET work_mem", sql_identifier(&arena, name)));
+    super("postgres", arena_printf(&arena, "REVOKE ALL ON DATABASE %s FROM app_user",
+                                   sql_identifier(&arena, name)));
     before = ask(&arena, "postgres", properties, name);
     struct prepared back = {.staging = rows[0].name, .staging_oid = rows[0].oid};
     MUST(!database_find(control, &arena, name, &back.live, &back.has_live, &err));
     plan(control, &arena, &back, back.staging);
     MUST(!swap(control, &arena, &back, SWAP_ROLLBACK, &result, &err));
     after = ask(&arena, "postgres", properties, name);
-    printf("  rolled back in %d ms\n  before %s\n  after  %s\n", (int)result.locked_ms, before, after);
+    printf("  rolled back in %d ms\n  before %s\n  after  %s\n", (int)result.locked_ms, before,
+           after);
     MUST(!strcmp(before, after));
     MUST(!strcmp(ask(&arena, name, "SELECT what FROM public.marker", NULL), "old"));
     MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 1);
-    MUST(rows[0].oid == p.staging_oid && !strcmp(rows[0].desired, "2024-12-10T00:00:00Z") && !strcmp(rows[0].request, "q"));
-    MUST(!strcmp(ask(&arena, CONTROL, "SELECT made_by_us::text FROM restore_reconciler.database", NULL), "true"));
-    MUST(!control_history_of_run(control, &arena, "run1", &row, &is_found, &err) && is_found && !strcmp(row.kind, "rollback"));
+    MUST(rows[0].oid == p.staging_oid && !strcmp(rows[0].desired, "2024-12-10T00:00:00Z") &&
+         !strcmp(rows[0].request, "q"));
+    MUST(!strcmp(
+        ask(&arena, CONTROL, "SELECT made_by_us::text FROM restore_reconciler.database", NULL),
+        "true"));
+    MUST(!control_history_of_run(control, &arena, "run1", &row, &is_found, &err) && is_found &&
+         !strcmp(row.kind, "rollback"));
     /* rolled back once more: not twice from the same row */
     MUST(swap(control, &arena, &back, SWAP_ROLLBACK, &result, &err) == ERR_DATABASE_CHANGED);
     printf("  again: %s\n", err.text);
@@ -323,15 +380,18 @@ static void try_long_names(void)
     struct control *a = begin(one, "run1"), *b = begin(two, "run1");
     struct prepared pa = stage(a, &arena), pb = stage(b, &arena);
     struct swap_result ra, rb;
-    MUST(!swap(a, &arena, &pa, SWAP_RESTORE, &ra, &err) && !swap(b, &arena, &pb, SWAP_RESTORE, &rb, &err));
+    MUST(!swap(a, &arena, &pa, SWAP_RESTORE, &ra, &err) &&
+         !swap(b, &arena, &pb, SWAP_RESTORE, &rb, &err));
     MUST(strcmp(ra.previous_name, rb.previous_name) != 0);
     struct registry_row *rows;
     size_t count;
     const char **names;
     MUST(!control_registry_strangers(a, &arena, &names, &count, &err) && count == 0);
-    MUST(!control_registry_list(a, &arena, &rows, &count, &err) && count == 1 && rows[0].oid == pa.live.oid);
+    MUST(!control_registry_list(a, &arena, &rows, &count, &err) && count == 1 &&
+         rows[0].oid == pa.live.oid);
     MUST(!control_drop(a, &rows[0], &err));
-    MUST(ask(&arena, "postgres", "SELECT 1::text FROM pg_database WHERE datname = $1", rb.previous_name));
+    MUST(ask(&arena, "postgres", "SELECT 1::text FROM pg_database WHERE datname = $1",
+             rb.previous_name));
     control_close(a);
     control_close(b);
 }
@@ -344,7 +404,8 @@ static void try_absent(void)
     struct control *control = begin("absent", "run1");
     struct prepared p = stage(control, &arena);
     struct swap_result result;
-    MUST(!p.has_live && !swap(control, &arena, &p, SWAP_RESTORE, &result, &err) && !result.previous_name);
+    MUST(!p.has_live && !swap(control, &arena, &p, SWAP_RESTORE, &result, &err) &&
+         !result.previous_name);
     printf("  %s\n", ask(&arena, "postgres", properties, "absent"));
     conn_close(open_as("app_user", "absent"));
     MUST(!database_look(control, "run1", p.staging_oid, &err));
@@ -385,10 +446,14 @@ static void try_refusals(void)
     printf("  %s | %s\n", err.text, err.hint);
     error_clear(&err);
     super("postgres", "ALTER DATABASE app2 RENAME TO app");
-    super("postgres", arena_printf(&arena, "UPDATE pg_database SET datconnlimit = -2 WHERE oid = %u", p.staging_oid));
+    super("postgres",
+          arena_printf(&arena, "UPDATE pg_database SET datconnlimit = -2 WHERE oid = %u",
+                       p.staging_oid));
     MUST(swap(control, &arena, &p, SWAP_RESTORE, &result, &err) == ERR_DATABASE_CHANGED);
     error_clear(&err);
-    super("postgres", arena_printf(&arena, "UPDATE pg_database SET datconnlimit = -1 WHERE oid = %u", p.staging_oid));
+    super("postgres",
+          arena_printf(&arena, "UPDATE pg_database SET datconnlimit = -1 WHERE oid = %u",
+                       p.staging_oid));
 
     if (!is_superuser) { /* a session that our role may not end */
         CONN_GUARD struct conn *monitoring = open_as("postgres", "app");
@@ -413,10 +478,11 @@ static void try_refusals(void)
     control_close(control);
 }
 
-/* --- a connection that is cut ------------------------------------------------------------------ */
+/* --- a connection that is cut ------------------------------------------------------------------
+ */
 
-/* Forwards one connection after the other to the server, until it sees COMMIT go by: then it cuts, before or after it has
- * passed that on. */
+/* Forwards one connection after the other to the server, until it sees COMMIT go by: then it cuts,
+ * before or after it has passed that on. */
 static int proxy_socket;
 static atomic_int cut_mode; /* 0 never, 1 before, 2 after */
 
@@ -430,7 +496,8 @@ static bool pump(int from, int to, bool is_from_client)
     ssize_t n = recv(from, bytes, sizeof bytes, 0);
     if (n <= 0)
         return false;
-    bool is_commit = is_from_client && cut_mode && memmem(bytes, (size_t)n, "SET phase = 'swapped'", 21);
+    bool is_commit =
+        is_from_client && cut_mode && memmem(bytes, (size_t)n, "SET phase = 'swapped'", 21);
     if (is_commit && cut_mode == 1)
         return false;
     for (ssize_t sent = 0, k; sent < n; sent += k)
@@ -443,7 +510,8 @@ static void *forward(void *argument)
 {
     struct pair *p = argument;
     for (bool goes_on = true; goes_on;) {
-        struct pollfd fds[] = {{.fd = p->client, .events = POLLIN}, {.fd = p->server, .events = POLLIN}};
+        struct pollfd fds[] = {{.fd = p->client, .events = POLLIN},
+                               {.fd = p->server, .events = POLLIN}};
         poll(fds, 2, -1);
         if (fds[0].revents)
             goes_on = pump(p->client, p->server, true);
@@ -468,7 +536,8 @@ static void *accept_all(void *argument)
         if (p->client < 0)
             exit(3);
         p->server = socket(AF_INET, SOCK_STREAM, 0);
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server_port),
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)server_port),
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         if (connect(p->server, (struct sockaddr *)&address, sizeof address))
             exit(3);
@@ -484,8 +553,8 @@ static int start_proxy(void)
     socklen_t size = sizeof address;
     server_port = atoi(getenv("PGPORT"));
     proxy_socket = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(proxy_socket, (struct sockaddr *)&address, sizeof address) || listen(proxy_socket, 50) ||
-        getsockname(proxy_socket, (struct sockaddr *)&address, &size))
+    if (bind(proxy_socket, (struct sockaddr *)&address, sizeof address) ||
+        listen(proxy_socket, 50) || getsockname(proxy_socket, (struct sockaddr *)&address, &size))
         exit(3);
     pthread_create(&thread, NULL, accept_all, NULL);
     pthread_detach(thread);
@@ -503,7 +572,8 @@ static void try_cut(int mode)
     if (!port)
         port = start_proxy();
     ARENA_GUARD struct arena saved = {0};
-    const char *host = arena_strdup(&saved, getenv("PGHOST")), *real = arena_strdup(&saved, getenv("PGPORT"));
+    const char *host = arena_strdup(&saved, getenv("PGHOST")),
+               *real = arena_strdup(&saved, getenv("PGPORT"));
     setenv("PGHOST", "127.0.0.1", 1);
     setenv("PGPORT", arena_printf(&saved, "%d", port), 1);
     struct control *control = begin("app", "run1");

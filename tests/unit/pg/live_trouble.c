@@ -1,7 +1,8 @@
 /*
- * Trials of what goes wrong, against a real server on this machine: not part of `make unit`. Connection parameters come
- * from libpq's environment, role a superuser; must run as root or as the server's own user, because it stops and
- * continues processes of the server. Roles app_owner, app_user and rr must exist.
+ * Trials of what goes wrong, against a real server on this machine: not part of `make unit`.
+ * Connection parameters come from libpq's environment, role a superuser; must run as root or as the
+ * server's own user, because it stops and continues processes of the server. Roles app_owner,
+ * app_user and rr must exist.
  */
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -24,7 +25,9 @@ static struct conn *open_to(const char *database, const char *conninfo)
 {
     struct error err = ERROR_INIT;
     struct conn *conn = NULL;
-    MUST(!conn_open(&(struct conn_options){.database = database, .conninfo = conninfo, .is_for_user_sql = true}, &conn, &err));
+    MUST(!conn_open(
+        &(struct conn_options){.database = database, .conninfo = conninfo, .is_for_user_sql = true},
+        &conn, &err));
     return conn;
 }
 
@@ -47,7 +50,8 @@ static const char *ask(struct arena *arena, const char *database, const char *te
 static int postmaster(void)
 {
     ARENA_GUARD struct arena arena = {0};
-    const char *line = ask(&arena, "postgres", "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)");
+    const char *line =
+        ask(&arena, "postgres", "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)");
     return atoi(line);
 }
 
@@ -69,7 +73,8 @@ static void try_hung_server(void)
     kill(pid, SIGSTOP);
     struct conn *other = NULL;
     uint64_t start = now();
-    MUST(conn_open(&(struct conn_options){.connect_timeout_s = 2}, &other, &err) == ERR_DATABASE_UNREACHABLE);
+    MUST(conn_open(&(struct conn_options){.connect_timeout_s = 2}, &other, &err) ==
+         ERR_DATABASE_UNREACHABLE);
     printf("  connect to a stopped server: %d ms: %s\n", (int)(now() - start), err.text);
     MUST(now() - start < 8000);
     error_clear(&err);
@@ -149,9 +154,11 @@ static void try_ways_to_connect(void)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int mute = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(mute, (struct sockaddr *)&address, size) || listen(mute, 5) || getsockname(mute, (struct sockaddr *)&address, &size))
+    if (bind(mute, (struct sockaddr *)&address, size) || listen(mute, 5) ||
+        getsockname(mute, (struct sockaddr *)&address, &size))
         exit(3);
-    const char *list = arena_printf(&arena, "host=127.0.0.1,%s port=%d,%s dbname=postgres", host, ntohs(address.sin_port), port);
+    const char *list = arena_printf(&arena, "host=127.0.0.1,%s port=%d,%s dbname=postgres", host,
+                                    ntohs(address.sin_port), port);
     MUST(!conn_open(&(struct conn_options){.conninfo = list, .connect_timeout_s = 2}, &conn, &err));
     printf("  second of two hosts after %d ms: %s\n", (int)(now() - start), conn_peer(conn));
     conn_close(conn);
@@ -165,9 +172,11 @@ static void try_ways_to_connect(void)
     unsetenv("PGHOST");
     unsetenv("PGPORT");
     setenv("PGOPTIONS", "-c work_mem=17MB -c maintenance_work_mem=18MB", 1);
-    MUST(!conn_open(&(struct conn_options){.options = "-c maintenance_work_mem=19MB"}, &conn, &err));
-    MUST(!conn_query(conn, &arena, "SELECT current_setting('work_mem'), current_setting('maintenance_work_mem')", NULL, 0,
-                     &rows, &err));
+    MUST(
+        !conn_open(&(struct conn_options){.options = "-c maintenance_work_mem=19MB"}, &conn, &err));
+    MUST(!conn_query(conn, &arena,
+                     "SELECT current_setting('work_mem'), current_setting('maintenance_work_mem')",
+                     NULL, 0, &rows, &err));
     MUST(!strcmp(rows_get(&rows, 0, 0), "17MB") && !strcmp(rows_get(&rows, 0, 1), "19MB"));
     conn_close(conn);
     setenv("PGSERVICE", "nowhere", 1);
@@ -180,9 +189,14 @@ static void try_ways_to_connect(void)
     setenv("PGHOST", saved_host, 1);
     setenv("PGPORT", saved_port, 1);
     unlink("/tmp/rr_live_service.conf");
-    setenv("DATABASE_URL", arena_printf(&arena, "postgresql:///template1?host=%s&port=%s&application_name=x", saved_host, saved_port), 1);
-    MUST(!conn_open(&(struct conn_options){.database = "postgres", .application_name = "y"}, &conn, &err));
-    MUST(!conn_query(conn, &arena, "SELECT current_database(), current_setting('application_name')", NULL, 0, &rows, &err));
+    setenv("DATABASE_URL",
+           arena_printf(&arena, "postgresql:///template1?host=%s&port=%s&application_name=x",
+                        saved_host, saved_port),
+           1);
+    MUST(!conn_open(&(struct conn_options){.database = "postgres", .application_name = "y"}, &conn,
+                    &err));
+    MUST(!conn_query(conn, &arena, "SELECT current_database(), current_setting('application_name')",
+                     NULL, 0, &rows, &err));
     MUST(!strcmp(rows_get(&rows, 0, 0), "postgres") && !strcmp(rows_get(&rows, 0, 1), "y"));
     conn_close(conn);
     unsetenv("DATABASE_URL");
@@ -192,20 +206,30 @@ static void try_ways_to_connect(void)
 static void try_hostile_settings(void)
 {
     struct error err = ERROR_INIT;
-    sql("postgres", "DROP ROLE IF EXISTS hostile; CREATE ROLE hostile SUPERUSER LOGIN; ALTER ROLE hostile SET "
-                    "default_transaction_read_only = on; ALTER ROLE hostile SET search_path = public; ALTER ROLE hostile SET "
-                    "statement_timeout = '1ms'; ALTER ROLE hostile SET default_transaction_isolation = serializable; ALTER ROLE "
-                    "hostile SET client_min_messages = error; ALTER ROLE hostile SET standard_conforming_strings = off; ALTER "
-                    "ROLE hostile SET idle_in_transaction_session_timeout = '1ms'; ALTER ROLE hostile SET datestyle = 'SQL, DMY'; "
-                    "ALTER ROLE hostile SET default_tablespace = 'nowhere'; ALTER ROLE hostile SET quote_all_identifiers = on; "
-                    "ALTER ROLE hostile SET synchronous_commit = off");
+    sql("postgres",
+        "DROP ROLE IF EXISTS hostile; CREATE ROLE hostile SUPERUSER LOGIN; ALTER ROLE hostile SET "
+        "default_transaction_read_only = on; ALTER ROLE hostile SET search_path = public; ALTER "
+        "ROLE hostile SET "
+        "statement_timeout = '1ms'; ALTER ROLE hostile SET default_transaction_isolation = "
+        "serializable; ALTER ROLE "
+        "hostile SET client_min_messages = error; ALTER ROLE hostile SET "
+        "standard_conforming_strings = off; ALTER "
+        "ROLE hostile SET idle_in_transaction_session_timeout = '1ms'; ALTER ROLE hostile SET "
+        "datestyle = 'SQL, DMY'; "
+        "ALTER ROLE hostile SET default_tablespace = 'nowhere'; ALTER ROLE hostile SET "
+        "quote_all_identifiers = on; "
+        "ALTER ROLE hostile SET synchronous_commit = off");
     setenv("PGUSER", "hostile", 1);
     ARENA_GUARD struct arena arena = {0};
     struct control *control = NULL;
     struct fence fence;
     bool is_held = false;
     const char *holder;
-    struct control_options options = {.control_database = "rr_hostile", .target = "x", .run_id = "r", .state_ref = "s", .may_create = true};
+    struct control_options options = {.control_database = "rr_hostile",
+                                      .target = "x",
+                                      .run_id = "r",
+                                      .state_ref = "s",
+                                      .may_create = true};
     MUST(!control_open(&options, &control, &err));
     MUST(!control_lock(control, &arena, &is_held, &holder, &err) && is_held);
     MUST(!control_fence_take(control, &arena, NULL, &fence, &err));
@@ -216,7 +240,8 @@ static void try_hostile_settings(void)
     sql("postgres", "DROP ROLE hostile");
 }
 
-/* --- the whole of it --------------------------------------------------------------------------- */
+/* --- the whole of it ---------------------------------------------------------------------------
+ */
 
 static struct arena texts; /* outlives every call */
 
@@ -226,8 +251,12 @@ static struct control *lock(const char *run_id, unsigned silent_s)
     struct control *control = NULL;
     bool is_held = false;
     const char *holder = "";
-    struct control_options options = {.control_database = CONTROL, .target = "app", .run_id = run_id, .state_ref = "s",
-                                      .silent_holder_s = silent_s, .may_create = true};
+    struct control_options options = {.control_database = CONTROL,
+                                      .target = "app",
+                                      .run_id = run_id,
+                                      .state_ref = "s",
+                                      .silent_holder_s = silent_s,
+                                      .may_create = true};
     MUST(!control_open(&options, &control, &err));
     for (int i = 0; i < 20 && !is_held; i++) {
         MUST(!control_lock(control, &texts, &is_held, &holder, &err));
@@ -254,9 +283,13 @@ static void drop_app(struct arena *arena)
     struct error err = ERROR_INIT;
     struct rows rows;
     CONN_GUARD struct conn *conn = open_to("postgres", NULL);
-    MUST(!conn_query(conn, arena, "SELECT datname FROM pg_database WHERE datname LIKE 'app%' OR datname = '" CONTROL "'", NULL, 0, &rows, &err));
+    MUST(!conn_query(
+        conn, arena,
+        "SELECT datname FROM pg_database WHERE datname LIKE 'app%' OR datname = '" CONTROL "'",
+        NULL, 0, &rows, &err));
     for (size_t i = 0; i < rows.row_count; i++)
-        MUST(!conn_execf(conn, &err, "DROP DATABASE %s WITH (FORCE)", sql_identifier(arena, rows_get(&rows, i, 0))));
+        MUST(!conn_execf(conn, &err, "DROP DATABASE %s WITH (FORCE)",
+                         sql_identifier(arena, rows_get(&rows, i, 0))));
 }
 
 static struct swap staged(struct control *control, struct arena *arena, const char *becomes_live)
@@ -271,7 +304,8 @@ static struct swap staged(struct control *control, struct arena *arena, const ch
     MUST(!database_find(control, arena, "app", &live, &is_found, &err) && is_found);
     swap.live = &live;
     if (!becomes_live)
-        MUST(!database_create_staging(control, arena, &live, NULL, &swap.staging_name, &swap.staging_oid, &err));
+        MUST(!database_create_staging(control, arena, &live, NULL, &swap.staging_name,
+                                      &swap.staging_oid, &err));
     MUST(!database_carry_over_plan(control, arena, &live, swap.staging_name, &rehearsal, &err));
     MUST(!database_carry_over_rehearse(control, &rehearsal, true, &findings, &err));
     for (size_t i = 0; i < findings.count; i++)
@@ -282,7 +316,8 @@ static struct swap staged(struct control *control, struct arena *arena, const ch
     return swap;
 }
 
-/* The process dies while its COMMIT waits for a standby: the next run ends that backend, and finds the swap done. */
+/* The process dies while its COMMIT waits for a standby: the next run ends that backend, and finds
+ * the swap done. */
 static void try_death_in_commit(void)
 {
     struct error err = ERROR_INIT;
@@ -314,7 +349,10 @@ static void try_death_in_commit(void)
     waitpid(child, NULL, 0);
     sql("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
     printf("  killed; the old backend: %s\n",
-           ask(&arena, "postgres", "SELECT state || ' ' || coalesce(wait_event, '') || ' ' || left(query, 20) FROM pg_stat_activity WHERE application_name = 'restore-reconciler/victim' AND state = 'active'"));
+           ask(&arena, "postgres",
+               "SELECT state || ' ' || coalesce(wait_event, '') || ' ' || left(query, 20) FROM "
+               "pg_stat_activity WHERE application_name = 'restore-reconciler/victim' AND state = "
+               "'active'"));
     uint64_t start = now();
     /* names are not swapped yet for anybody else, and nobody can connect */
     struct control *control = lock("next", 4);
@@ -362,7 +400,8 @@ static void try_death_in_create(void)
         printf("  killed after %d ms: %s\n", i * 8, count ? rows[0].state : "no row");
         if (count)
             MUST(!control_drop(control, &rows[0], &err));
-        MUST(!control_registry_strangers(control, &arena, &names, &strangers, &err) && strangers == 0);
+        MUST(!control_registry_strangers(control, &arena, &names, &strangers, &err) &&
+             strangers == 0);
         control_close(control);
         close(ready[0]);
         close(ready[1]);
@@ -414,7 +453,9 @@ static void try_best_effort(void)
     MUST(!database_swap(control, &arena, &swap, &result, &err));
     control_close(control);
     setenv("PGUSER", "postgres", 1);
-    const char *settings = ask(&arena, "postgres", "SELECT string_agg(setconfig::text, ';') FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = 'app'");
+    const char *settings = ask(&arena, "postgres",
+                               "SELECT string_agg(setconfig::text, ';') FROM pg_db_role_setting "
+                               "JOIN pg_database d ON d.oid = setdatabase WHERE datname = 'app'");
     printf("  carried: %s\n", settings);
     MUST(strstr(settings, "work_mem=6MB") && !strstr(settings, "hush"));
     /* with the right that the finding asks for */
@@ -429,7 +470,9 @@ static void try_best_effort(void)
     MUST(!database_swap(control, &arena, &swap, &result, &err));
     control_close(control);
     setenv("PGUSER", "postgres", 1);
-    settings = ask(&arena, "postgres", "SELECT string_agg(setconfig::text, ';') FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = 'app'");
+    settings = ask(&arena, "postgres",
+                   "SELECT string_agg(setconfig::text, ';') FROM pg_db_role_setting JOIN "
+                   "pg_database d ON d.oid = setdatabase WHERE datname = 'app'");
     MUST(strstr(settings, "hush"));
     sql("postgres", "REVOKE SET ON PARAMETER \"myapp.secret\" FROM \"rr\"");
 }
@@ -444,9 +487,11 @@ static void try_preflight(void)
     sql("postgres", "DROP DATABASE IF EXISTS " CONTROL);
     sql("postgres", "CREATE DATABASE " CONTROL " OWNER poor TEMPLATE template0");
     sql("app", "SELECT pg_create_logical_replication_slot('live_slot', 'pgoutput')");
-    sql("app", "CREATE TABLE public.t(); CREATE SUBSCRIPTION \"it's\" CONNECTION 'host=x password=topsecret' PUBLICATION p WITH (connect = false)");
+    sql("app", "CREATE TABLE public.t(); CREATE SUBSCRIPTION \"it's\" CONNECTION 'host=x "
+               "password=topsecret' PUBLICATION p WITH (connect = false)");
     CONN_GUARD struct conn *prepared = open_to("app", NULL);
-    MUST(!conn_exec(prepared, "BEGIN; SELECT pg_advisory_xact_lock(1); PREPARE TRANSACTION 'a''b'", &err));
+    MUST(!conn_exec(prepared, "BEGIN; SELECT pg_advisory_xact_lock(1); PREPARE TRANSACTION 'a''b'",
+                    &err));
     CONN_GUARD struct conn *user = open_to("app", "user=app_user application_name='the shop'");
     CONN_GUARD struct conn *user2 = open_to("app", "user=app_user");
     setenv("PGUSER", "poor", 1);
@@ -463,7 +508,8 @@ static void try_preflight(void)
     setenv("PGUSER", "postgres", 1);
     /* a kept database with a subscription inside says why it stays */
     control = begin("run2", 60);
-    sql(CONTROL, "INSERT INTO restore_reconciler.database SELECT 'app2', oid, 'app', 'previous', 'r', 'kept', '', '', true, now(), now() FROM pg_database WHERE datname = 'app'");
+    sql(CONTROL, "INSERT INTO restore_reconciler.database SELECT 'app2', oid, 'app', 'previous', "
+                 "'r', 'kept', '', '', true, now(), now() FROM pg_database WHERE datname = 'app'");
     MUST(!conn_exec(prepared, "ROLLBACK PREPARED 'a''b'", &err));
     conn_close(prepared);
     conn_close(user);
@@ -503,21 +549,29 @@ static void try_shapes(void)
         {170000, "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"},
         {180000, "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'PG_UNICODE_FAST'"},
     };
-    const char *directory = ask(&arena, "postgres", "SELECT current_setting('data_directory') || '_space'");
-    const char *command = arena_printf(&arena, "mkdir -p '%s' && chown postgres '%s'", directory, directory);
+    const char *directory =
+        ask(&arena, "postgres", "SELECT current_setting('data_directory') || '_space'");
+    const char *command =
+        arena_printf(&arena, "mkdir -p '%s' && chown postgres '%s'", directory, directory);
     if (system(command))
         exit(3);
     drop_app(&arena);
     struct error ignored = ERROR_INIT;
     CONN_GUARD struct conn *conn = open_to("postgres", NULL);
-    (void)!conn_exec(conn, arena_printf(&arena, "CREATE TABLESPACE live_space LOCATION '%s'", directory), &ignored);
+    (void)!conn_exec(conn,
+                     arena_printf(&arena, "CREATE TABLESPACE live_space LOCATION '%s'", directory),
+                     &ignored);
     sql("postgres", "GRANT CREATE ON TABLESPACE live_space TO rr");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct error refused = ERROR_INIT;
         if (conn_server_version(conn) < shapes[i].version)
             continue;
         drop_app(&arena);
-        if (conn_exec(conn, arena_printf(&arena, "CREATE DATABASE app OWNER app_owner TEMPLATE template0 %s", shapes[i].options), &refused)) {
+        if (conn_exec(conn,
+                      arena_printf(&arena,
+                                   "CREATE DATABASE app OWNER app_owner TEMPLATE template0 %s",
+                                   shapes[i].options),
+                      &refused)) {
             printf("  not here: %s: %s\n", shapes[i].options, refused.text);
             continue;
         }
@@ -528,14 +582,18 @@ static void try_shapes(void)
         bool is_found;
         MUST(!database_find(control, &arena, swap.staging_name, &made, &is_found, &err));
         const struct database_info *live = swap.live;
-        printf("  %s: %s %s %s %c %s %s %s\n", shapes[i].options, made.encoding, made.collate, made.ctype, made.provider,
-               made.locale ? made.locale : "-", made.icu_rules ? made.icu_rules : "-", made.tablespace);
-        MUST(text_equal(live->encoding, made.encoding) && text_equal(live->collate, made.collate) && text_equal(live->ctype, made.ctype));
-        MUST(live->provider == made.provider && text_equal(live->locale, made.locale) && text_equal(live->icu_rules, made.icu_rules));
+        printf("  %s: %s %s %s %c %s %s %s\n", shapes[i].options, made.encoding, made.collate,
+               made.ctype, made.provider, made.locale ? made.locale : "-",
+               made.icu_rules ? made.icu_rules : "-", made.tablespace);
+        MUST(text_equal(live->encoding, made.encoding) && text_equal(live->collate, made.collate) &&
+             text_equal(live->ctype, made.ctype));
+        MUST(live->provider == made.provider && text_equal(live->locale, made.locale) &&
+             text_equal(live->icu_rules, made.icu_rules));
         MUST(text_equal(live->tablespace, made.tablespace) && text_equal(live->owner, made.owner));
         struct registry_row *rows;
         size_t count;
-        MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 1 && !control_drop(control, &rows[0], &err));
+        MUST(!control_registry_list(control, &arena, &rows, &count, &err) && count == 1 &&
+             !control_drop(control, &rows[0], &err));
         control_close(control);
         setenv("PGUSER", "postgres", 1);
     }
@@ -558,7 +616,8 @@ static void try_longer_name(void)
     struct database_info info;
     bool is_found = true;
     MUST(!database_find(control, &arena, longer, &info, &is_found, &err) && !is_found);
-    struct registry_row row = {.name = longer, .oid = 5, .kind = "previous", .state = "kept", .run_id = ""};
+    struct registry_row row = {
+        .name = longer, .oid = 5, .kind = "previous", .state = "kept", .run_id = ""};
     MUST(control_drop(control, &row, &err) == ERR_BUG);
     control_close(control);
     drop_app(&arena);
@@ -570,10 +629,17 @@ int main(int argc, char **argv)
         const char *name;
         void (*trial)(void);
     } trials[] = {
-        {"ways", try_ways_to_connect},     {"hung", try_hung_server},        {"copy", try_copy_to_a_killed_backend},
-        {"hostile", try_hostile_settings}, {"create", try_death_in_create},  {"commit", try_death_in_commit},
-        {"grant", try_concurrent_grant},   {"effort", try_best_effort},      {"preflight", try_preflight},
-        {"shapes", try_shapes},            {"longer", try_longer_name},
+        {"ways", try_ways_to_connect},
+        {"hung", try_hung_server},
+        {"copy", try_copy_to_a_killed_backend},
+        {"hostile", try_hostile_settings},
+        {"create", try_death_in_create},
+        {"commit", try_death_in_commit},
+        {"grant", try_concurrent_grant},
+        {"effort", try_best_effort},
+        {"preflight", try_preflight},
+        {"shapes", try_shapes},
+        {"longer", try_longer_name},
     };
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; i < sizeof trials / sizeof *trials; i++)

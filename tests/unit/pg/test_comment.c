@@ -39,7 +39,8 @@ static void test_a_composed_comment_is_recognised_again(void **state)
         const char *once = comment_compose(&arena, texts[i], "restored from s3://b/a\nb at noon");
         assert_null(strstr(once, "a\nb"));
         assert_string_equal(comment_strip(&arena, once), texts[i]);
-        assert_string_equal(comment_strip(&arena, comment_compose(&arena, once, "replaced")), texts[i]);
+        assert_string_equal(comment_strip(&arena, comment_compose(&arena, once, "replaced")),
+                            texts[i]);
     }
 }
 

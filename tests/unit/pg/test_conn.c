@@ -71,11 +71,20 @@ static void test_sqlstates_mean_codes(void **state)
         const char *sqlstate;
         enum errc code;
     } cases[] = {
-        {"53100", ERR_DISK_FULL},      {"53300", ERR_SQL},           {"28P01", ERR_DATABASE_LOGIN},
-        {"28000", ERR_DATABASE_LOGIN}, {"57P01", ERR_DATABASE_LOST}, {"57P04", ERR_DATABASE_LOST},
-        {"57014", ERR_SQL},            {"08006", ERR_DATABASE_LOST}, {"08P01", ERR_DATABASE_LOST},
-        {"25P03", ERR_DATABASE_LOST},  {"25P02", ERR_SQL},           {"42501", ERR_SQL},
-        {"XX000", ERR_SQL},            {"3D000", ERR_SQL},
+        {"53100", ERR_DISK_FULL},
+        {"53300", ERR_SQL},
+        {"28P01", ERR_DATABASE_LOGIN},
+        {"28000", ERR_DATABASE_LOGIN},
+        {"57P01", ERR_DATABASE_LOST},
+        {"57P04", ERR_DATABASE_LOST},
+        {"57014", ERR_SQL},
+        {"08006", ERR_DATABASE_LOST},
+        {"08P01", ERR_DATABASE_LOST},
+        {"25P03", ERR_DATABASE_LOST},
+        {"25P02", ERR_SQL},
+        {"42501", ERR_SQL},
+        {"XX000", ERR_SQL},
+        {"3D000", ERR_SQL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(conn_errc_of_sqlstate(cases[i].sqlstate), cases[i].code);
@@ -85,10 +94,17 @@ static void test_bad_connection_strings_are_refused_without_being_shown(void **s
 {
     (void)state;
     static const char *const bad[] = {
-        "postgres://a:topsecret%zz@h/d",  "postgres://a:x@topsecret@h/d", "postgres://a:topsecret/x@h/d",
-        "postgres://a:12/topsecret@h/d",  "topsecret",                    "host=h topsecret",
-        "host='topsecret",                "postgres://h/d?topsecret=1",   "postgres://a:topsecret@[::1/d",
-        "host=h port=topsecret",          "postgres://a:topsecret@h:x/d",
+        "postgres://a:topsecret%zz@h/d",
+        "postgres://a:x@topsecret@h/d",
+        "postgres://a:topsecret/x@h/d",
+        "postgres://a:12/topsecret@h/d",
+        "topsecret",
+        "host=h topsecret",
+        "host='topsecret",
+        "postgres://h/d?topsecret=1",
+        "postgres://a:topsecret@[::1/d",
+        "host=h port=topsecret",
+        "postgres://a:topsecret@h:x/d",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct error err = ERROR_INIT;
@@ -107,7 +123,8 @@ static void test_nobody_there_is_unreachable_and_may_pass(void **state)
     (void)state;
     struct error err = ERROR_INIT;
     struct conn *conn = NULL;
-    struct conn_options options = {.conninfo = "host=127.0.0.1 port=1 user=u password=topsecret dbname='a b'"};
+    struct conn_options options = {
+        .conninfo = "host=127.0.0.1 port=1 user=u password=topsecret dbname='a b'"};
     assert_int_equal(conn_open(&options, &conn, &err), ERR_DATABASE_UNREACHABLE);
     assert_true(errc_is_transient(err.code));
     assert_non_null(strstr(err.text, "'a b'"));
@@ -122,10 +139,12 @@ static void test_a_cancelled_run_does_not_connect(void **state)
     struct conn *conn = NULL;
     struct cancel cancel = {0};
     cancel_request(&cancel);
-    assert_int_equal(conn_open(&(struct conn_options){.cancel = &cancel}, &conn, &err), ERR_CANCELLED);
+    assert_int_equal(conn_open(&(struct conn_options){.cancel = &cancel}, &conn, &err),
+                     ERR_CANCELLED);
 }
 
-/* --- errands ----------------------------------------------------------------------------------- */
+/* --- errands -----------------------------------------------------------------------------------
+ */
 
 static int released;
 
