@@ -44,8 +44,8 @@ static enum errc report_folder(const struct location *folder, const char *relati
     const char *url = folder->url, *slash = *relative && !text_has_suffix(url, "/") ? "/" : "";
     switch (sys_errno) {
     case ENOENT:
-        return error_set(err, ERR_LOCATION_MISSING, "there is no folder '%s%s%s'", url, slash,
-                         relative);
+        error_set(err, ERR_LOCATION_MISSING, "there is no folder '%s%s%s'", url, slash, relative);
+        return error_hint(err, "check backups.location; the folder must be on the machine that this runs on");
     case ENOTDIR:
         error_set(err, ERR_LOCATION_MISSING, "'%s%s%s' is not a folder", url, slash, relative);
         return error_hint(err, "backups.location is the folder that holds the backups");

@@ -210,6 +210,20 @@ struct run_options cli_run_options(struct cli *cli)
     };
 }
 
+int cli_run_with_store(struct cli *cli, void (*work)(struct cli *cli, const struct run_options *options,
+                                                     struct outcome *ret_outcome))
+{
+    struct outcome outcome = {0};
+    struct error err = ERROR_INIT;
+    if (cli_open_store(cli, &err)) {
+        outcome_set_error(&outcome, &err, STEP_PREFLIGHT);
+    } else {
+        struct run_options options = cli_run_options(cli);
+        work(cli, &options, &outcome);
+    }
+    return cli_print_outcome(cli, &outcome);
+}
+
 bool cli_is_text(const struct cli *cli)
 {
     const char *output = flags_get(&cli->flags, "output");

@@ -45,6 +45,9 @@ enum errc cli_parse_spec(struct cli *cli, const struct state_view *view, struct 
     RR_MUST_CHECK;
 /* Options of a run, with a progress bar on a terminal. */
 struct run_options cli_run_options(struct cli *cli);
+/* Opens the store and hands the options to `work`; whatever happens, one line is printed as cli_print_outcome() does. */
+int cli_run_with_store(struct cli *cli, void (*work)(struct cli *cli, const struct run_options *options,
+                                                     struct outcome *ret_outcome));
 /* The last line of a run on standard output: JSON, or text on a terminal. Answers the exit code. */
 int cli_print_outcome(struct cli *cli, const struct outcome *outcome);
 /* Whether standard output is for people: --output text, or a terminal and no --output. */

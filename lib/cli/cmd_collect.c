@@ -43,17 +43,19 @@ static int list(struct cli *cli, const struct run_options *options, struct error
     return code ? errc_exit(code) : 0;
 }
 
+static void drop(struct cli *cli, const struct run_options *options, struct outcome *ret_outcome)
+{
+    run_collect(options, flags_get(&cli->flags, "now"), ret_outcome);
+}
+
 static int main_collect(struct cli *cli, struct error *err)
 {
+    if (flags_is_set(&cli->flags, "now"))
+        return cli_run_with_store(cli, drop);
     if (cli_open_store(cli, err))
         return errc_exit(err->code);
     struct run_options options = cli_run_options(cli);
-    const char *name = flags_get(&cli->flags, "now");
-    if (!name)
-        return list(cli, &options, err);
-    struct outcome outcome;
-    run_collect(&options, name, &outcome);
-    return cli_print_outcome(cli, &outcome);
+    return list(cli, &options, err);
 }
 
 const struct command command_collect = {

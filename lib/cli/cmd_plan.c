@@ -31,6 +31,9 @@ static void print_steps(const struct spec *spec)
 static void print_text(struct cli *cli, const struct look *look)
 {
     const struct run *run = &look->run;
+    if (look->unfinished)
+        printf("Recover: run '%s' was cut off (phase %s): it is finished or undone first, then decided anew\n",
+               look->unfinished, journal_get(&run->journal, J_PHASE));
     printf("%s: %s\n", decide_action_name(look->decision.action), look->decision.text);
     if (look->decision.hint[0])
         printf("hint: %s\n", look->decision.hint);
@@ -66,11 +69,13 @@ static void print_json(const struct look *look)
     STR_GUARD struct str line = STR_INIT(1024 * 1024);
     str_printf(&line, "{\"action\":\"%s\",\"row\":%u,\"changes\":%s,\"reason\":\"%s\",\"text\":",
                decide_action_name(look->decision.action), look->decision.row,
-               changes_something(&look->decision) ? "true" : "false",
+               look->unfinished || changes_something(&look->decision) ? "true" : "false",
                look->decision.code ? errc_reason(look->decision.code) : decide_warning_name(look->decision.warning));
     str_append_json(&line, look->decision.text);
     str_append(&line, ",\"hint\":");
     str_append_json(&line, look->decision.hint);
+    str_append(&line, ",\"recovers\":");
+    str_append_json(&line, look->unfinished);
     str_append(&line, ",\"database\":");
     str_append_json(&line, run->spec.database);
     str_append(&line, ",\"desired\":");
@@ -90,6 +95,8 @@ static void print_json(const struct look *look)
 
 static int exit_code_of(const struct look *look)
 {
+    if (look->unfinished)
+        return EXIT_CHANGES;
     if (look->decision.action == DECIDE_REFUSE)
         return errc_exit(look->decision.code);
     if (look->findings.count)

@@ -2,14 +2,16 @@
 
 static const struct flag flags[] = {{.name = NULL}};
 
+static void work(struct cli *cli, const struct run_options *options, struct outcome *ret_outcome)
+{
+    (void)cli;
+    run_rollback(options, ret_outcome);
+}
+
 static int main_rollback(struct cli *cli, struct error *err)
 {
-    if (cli_open_store(cli, err))
-        return errc_exit(err->code);
-    struct run_options options = cli_run_options(cli);
-    struct outcome outcome;
-    run_rollback(&options, &outcome);
-    return cli_print_outcome(cli, &outcome);
+    (void)err;
+    return cli_run_with_store(cli, work);
 }
 
 const struct command command_rollback = {

@@ -22,18 +22,20 @@ static void wait_jitter(struct cli *cli, uint64_t most_s)
         clock_sleep_ms(clock_system(), random % (most_s * 1000), cli->cancel);
 }
 
+static void work(struct cli *cli, const struct run_options *options, struct outcome *ret_outcome)
+{
+    run_execute(options, ret_outcome);
+    if (ret_outcome->result == OUTCOME_LOCKED && !flags_is_set(&cli->flags, "exit-code-locked"))
+        ret_outcome->exit_code = 0;
+}
+
 static int main_run(struct cli *cli, struct error *err)
 {
     uint64_t jitter_s;
-    if (flags_get_count(&cli->flags, "startup-jitter", JITTER_MAX_S, &jitter_s, err) || cli_open_store(cli, err))
+    if (flags_get_count(&cli->flags, "startup-jitter", JITTER_MAX_S, &jitter_s, err))
         return errc_exit(err->code);
     wait_jitter(cli, jitter_s);
-    struct run_options options = cli_run_options(cli);
-    struct outcome outcome;
-    run_execute(&options, &outcome);
-    if (outcome.result == OUTCOME_LOCKED && !flags_is_set(&cli->flags, "exit-code-locked"))
-        outcome.exit_code = 0;
-    return cli_print_outcome(cli, &outcome);
+    return cli_run_with_store(cli, work);
 }
 
 const struct command command_run = {

@@ -26,8 +26,8 @@ void checksum_start(struct run *run)
         .load_cancel = {.parent = run->options->cancel},
         .error = ERROR_INIT,
     };
-    run->outcome.integrity = run->checksum.is_known ? "verified" : "unchecked";
     if (!run->checksum.is_known) {
+        run->outcome.integrity = "unchecked";
         log_warn("the backup has no checksum: damage is noticed only where its structure shows it",
                  LOG_TEXT("backup", run->backup.url),
                  LOG_TEXT("hint", "put NAME.sha256 beside it, or upload it with a checksum"));
@@ -45,8 +45,11 @@ enum errc checksum_join(struct run *run, struct error *err)
     if (job->is_running)
         pthread_join(job->thread, NULL);
     job->is_running = false;
-    if (!job->code)
+    if (!job->code) {
+        if (run->checksum.is_known)
+            run->outcome.integrity = "verified";
         return RR_OK;
+    }
     *err = job->error;
     return error_wrap(err, "checksum of the backup");
 }

@@ -167,9 +167,14 @@ static struct decision row_4_in_place(const struct facts *f)
         say(&d, "%s holds %s", f->database, f->desired);
         return d;
     }
-    bool is_given_up = f->was_published && f->in->reverts_last_hour >= REVERTS_MAX;
+    /* After a rollback lastAppliedTimestamp still says what was rolled back: nobody has reverted anything. */
+    const struct decide_history *h = &f->in->history;
+    bool says_what_was_held = h->kind == HISTORY_ROLLBACK && h->held.exists &&
+                              state_time_is(&f->in->last_applied, h->held.desired);
+    bool is_reverted = f->was_published && !says_what_was_held;
+    bool is_given_up = is_reverted && f->in->reverts_last_hour >= REVERTS_MAX;
     d.action = is_given_up ? DECIDE_NOTHING : DECIDE_REPUBLISH;
-    if (!f->was_published) {
+    if (!is_reverted) {
         say(&d, "%s holds %s: publishing that", f->database, f->desired);
         return d;
     }

@@ -25,10 +25,14 @@ static enum errc settle(struct run *run, struct error *err)
 {
     struct error own = ERROR_INIT;
     if (run_settle(run, &own)) {
+        if (own.code == ERR_SMOKE) { /* settled, by swapping back */
+            *err = own;
+            return err->code;
+        }
         log_error("could not be settled now: the next run finishes or undoes it", LOG_TEXT("cause", own.text));
         return err->code;
     }
-    if (!run->has_finished_forwards)
+    if (run->recovered != RECOVERED_FINISHED || !text_equal(run->recovered_run_id, run->run_id))
         return err->code;
     log_info("the swap had been committed: finished");
     error_clear(err);

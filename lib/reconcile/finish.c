@@ -22,27 +22,30 @@ enum errc run_finish(struct run *run, enum outcome_result result, const char *re
         journal_set(j, J_FINISHED_AT, run_now(run, 0));
         journal_set(j, J_PLAN, "");
         journal_set(j, J_STAGING, "");
-        journal_set(j, J_UNDO, "");
+        if (!run->keeps_undo)
+            journal_set(j, J_UNDO, "");
         journal_set(j, J_POST_DONE, "");
     }
     enum errc code = journal_write(j, err);
     if (code || !run->control || control_is_lost(run->control))
         return code;
-    /* After the journal: a process that dies in between leaves a fence that points to an idle journal, which the
-     * next one clears. The other way round the journal's work would be taken for somebody else's. */
+    /* After the journal: a process that dies in between leaves a fence that names the run of an idle journal, which
+     * the next one takes for closed and clears. The other way round the journal's work would be taken for somebody else's. */
     return control_fence_clear(run->control, err);
 }
 
-/* An attempt that failed: may it be tried again, and when. An interrupted one is given back. */
+/* An attempt that failed: may it be tried again, and when. One that was interrupted, or that ended with a finding before
+ * anything was loaded, is given back. */
 static void record_attempt_end(struct run *run, const struct error *cause, int exit_code)
 {
     struct journal *j = &run->journal;
-    if (cause->code == ERR_CANCELLED || cause->code == ERR_SUPERSEDED) {
+    if (cause->code == ERR_CANCELLED || cause->code == ERR_SUPERSEDED || cause->code == ERR_PREFLIGHT) {
         uint64_t attempts = journal_count(j, J_ATTEMPTS);
         journal_setf(j, J_ATTEMPTS, "%" PRIu64, attempts ? attempts - 1 : 0);
         return;
     }
     journal_set(j, J_FAILURE, errc_reason(cause->code));
+    journal_set(j, J_FAILURE_MESSAGE, cause->text);
     journal_setf(j, J_FAILURE_EXIT, "%d", exit_code);
     /* A lock that was lost says nothing about the backup: the next run may well succeed. */
     bool may_pass = errc_is_transient(cause->code) || cause->code == ERR_FENCE_LOST;
@@ -72,6 +75,7 @@ static void record_final_refusal(struct run *run, const struct error *cause, int
     journal_set(j, J_DESIRED, run->view.desired);
     journal_set(j, J_REQUEST, run->request);
     journal_set(j, J_FAILURE, errc_reason(cause->code));
+    journal_set(j, J_FAILURE_MESSAGE, cause->text);
     journal_setf(j, J_FAILURE_EXIT, "%d", exit_code);
     journal_set(j, J_FAILURE_FINAL, "true");
 }

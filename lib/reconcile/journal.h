@@ -50,6 +50,7 @@
     X(J_POST_DONE, "postStepsDone", false, "how many postSteps are done")                          \
     X(J_NOT_BEFORE, "notBefore", false, "no new attempt before that time, RFC 3339")               \
     X(J_FAILURE, "failure", false, "reason of the last failed attempt")                            \
+    X(J_FAILURE_MESSAGE, "failureMessage", false, "what the last failed attempt said")             \
     X(J_FAILURE_EXIT, "failureExit", false, "exit code of the last failed attempt")                \
     X(J_FAILURE_FINAL, "failureFinal", false, "`true`: trying again cannot help")                  \
     X(J_REVERTS, "reverts", false, "when lastAppliedTimestamp was found reverted, seconds")

@@ -1,5 +1,9 @@
 #include "lib/reconcile/look.h"
 
+#include <string.h>
+
+#include "lib/base/str.h"
+
 enum { HISTORY_ROWS = 20 };
 
 enum errc look_at_state(struct look *look, const struct run_options *options, struct error *err)
@@ -42,12 +46,33 @@ enum errc look_at_database(struct look *look, struct error *err)
     return control_history_list(run->control, &run->arena, HISTORY_ROWS, &look->history, &look->history_count, err);
 }
 
+/* Whose the database is, and whether a run was cut off. */
+static enum errc look_at_fence(struct look *look, struct error *err)
+{
+    struct run *run = &look->run;
+    struct fence fence;
+    const char *owner_run = NULL, *ref = run->store->ref;
+    bool is_found = false;
+    enum errc code = control_fence_read(run->control, &run->arena, &fence, &owner_run, &is_found, err);
+    if (code)
+        return code;
+    if (!journal_is_idle(&run->journal))
+        look->unfinished = journal_get(&run->journal, J_RUN_ID);
+    else if (is_found && fence.phase[0])
+        look->unfinished = fence.displaced ? fence.displaced : owner_run;
+    if (!is_found || strcmp(fence.state_ref, ref) == 0 || text_equal(run->view.take_over, fence.state_ref))
+        return RR_OK;
+    error_set(err, ERR_FOREIGN_STATE, "database '%s' is managed by another state, '%s'", run->spec.database,
+              fence.state_ref);
+    return error_hint(err, "if that one is gone for good, add takeOver: \"%s\" to this state", fence.state_ref);
+}
+
 enum errc look_plan(struct look *look, struct error *err)
 {
     struct run *run = &look->run;
     struct decide_input input;
     enum errc code = look_at_database(look, err);
-    if (code || (code = run_gather(run, &input, err)))
+    if (code || (code = look_at_fence(look, err)) || (code = run_gather(run, &input, err)))
         return code;
     look->decision = decide(&input);
     if (look->decision.action != DECIDE_RESTORE)

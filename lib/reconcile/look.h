@@ -17,6 +17,7 @@ struct look {
     struct history_row *history;
     size_t history_count;
     bool has_control;         /* there is a control database */
+    const char *unfinished;   /* look_plan(): run that the next one finishes or undoes first, NULL: none */
 };
 
 /* State and journal; no database. The journal is there (has_journal) even when the state is not. */

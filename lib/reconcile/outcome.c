@@ -8,6 +8,8 @@ int outcome_exit_code(enum errc code, enum step step)
     bool is_before_stage = step < STEP_STAGE;
     if (is_before_stage && exit_code == 10)
         return 14;
+    if (code == ERR_PREFLIGHT)
+        return exit_code; /* also where it is found on the empty staging database: nothing was changed */
     if (!is_before_stage && (exit_code == 4 || exit_code == 14))
         return 10;
     return exit_code;

@@ -29,9 +29,13 @@ enum errc run_publish(struct run *run, const char *applied, struct error *err)
 enum errc publish_apply(struct run *run, struct error *err)
 {
     struct journal *j = &run->journal;
+    static const enum journal_key attempts[] = {J_ATTEMPTS,     J_NOT_BEFORE,    J_FAILURE,
+                                                J_FAILURE_EXIT, J_FAILURE_FINAL, J_FAILURE_MESSAGE};
+    run_take_target(run);
+    for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++)
+        journal_set(j, attempts[i], "");
     journal_set(j, J_APPLIED, run->desired);
     journal_set(j, J_APPLIED_REQUEST, run->request);
-    journal_set(j, J_TARGET, run->spec.database);
     journal_set(j, J_HELD, "");
     journal_set(j, J_HELD_REQUEST, "");
     journal_set(j, J_PUBLISHED, "");

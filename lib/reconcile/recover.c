@@ -63,7 +63,7 @@ static const char *canonical(struct run *run, const char *desired)
     return arena_strdup(&run->arena, text);
 }
 
-static enum errc take_journal(struct run *run, struct error *err)
+static void take_journal(struct run *run)
 {
     const struct journal *j = &run->journal;
     run->work_run_id = arena_strdup(&run->arena, journal_get(j, J_RUN_ID));
@@ -73,19 +73,53 @@ static enum errc take_journal(struct run *run, struct error *err)
     run->staging_name = arena_strdup(&run->arena, journal_get(j, J_STAGING));
     run->swap_kind = strcmp(journal_get(j, J_KIND), "rollback") == 0 ? SWAP_ROLLBACK : SWAP_RESTORE;
     run->step = step_from_name(journal_get(j, J_PHASE));
-    const char *plan = journal_get(j, J_PLAN);
-    return plan[0] ? run_parse_spec(run, arena_strdup(&run->arena, plan), 0, err) : RR_OK;
+}
+
+/* The plan that the run was made with. One that cannot be read (of another version of this program, damaged) is
+ * replaced by today's configuration, which is there already. */
+static void take_plan(struct run *run)
+{
+    struct error own = ERROR_INIT;
+    const char *plan = journal_get(&run->journal, J_PLAN);
+    if (plan[0] && run_parse_plan(run, arena_strdup(&run->arena, plan), &own))
+        log_warn("the journal's plan cannot be read: recovering with the configuration of today",
+                 LOG_TEXT("cause", own.text));
+}
+
+/* What only the journal of that run knew is taken from the configuration of today: the undos of all preSteps. */
+static enum errc bring_back(struct run *run, struct error *err)
+{
+    if (strcmp(run->fence.phase, "pre-steps") != 0)
+        return RR_OK;
+    enum errc code = record_all_undos(run, err);
+    return code ? code : pre_steps_undo(run, err);
 }
 
 static enum errc undo(struct run *run, struct error *err)
 {
     log_warn("an earlier run was cut off before its swap: undoing it", LOG_TEXT("of_run", run->work_run_id),
              LOG_TEXT("phase", journal_get(&run->journal, J_PHASE)));
-    run->step = STEP_PRE_STEPS; /* for the deadline of its statements */
-    enum errc code = steps_undo(run, STEP_SWAP, err);
-    if (code)
+    run->recovered = RECOVERED_UNDONE;
+    /* A journal that is older than the fence's phase has no undo list yet. */
+    enum errc code = run->step < STEP_PRE_STEPS ? bring_back(run, err) : RR_OK;
+    if (code || (code = steps_undo(run, STEP_SWAP, err)))
         return code;
     return run_finish(run, OUTCOME_INTERRUPTED, "Interrupted", "cut off before the swap; undone, nothing changed", err);
+}
+
+/* The run swapped, but what is live now is something else: a failover, a recovery to another time, a rename by hand.
+ * There is nothing to finish; the application must come back all the same, and the decision says what to do. */
+static enum errc abandon(struct run *run, struct error *err)
+{
+    log_error("an earlier run was cut off after its swap, but the live database is not the one that it made",
+              LOG_TEXT("of_run", run->work_run_id), LOG_TEXT("database", run->spec.database));
+    run->recovered = RECOVERED_UNDONE;
+    run->has_committed = false;
+    enum errc code = pre_steps_undo(run, err);
+    if (code || (code = stage_undo(run, err)))
+        return code;
+    return run_finish(run, OUTCOME_FAILED, errc_reason(ERR_DATABASE_CHANGED),
+                      "the live database was changed by somebody else after the swap of a run that was cut off", err);
 }
 
 static enum errc finish_rollback(struct run *run, struct error *err)
@@ -93,6 +127,7 @@ static enum errc finish_rollback(struct run *run, struct error *err)
     enum errc code = steps_run(run, STEP_LOOK, STEP_POST_STEPS, err);
     if (code || (code = run_close_rollback(run, err)))
         return code;
+    run->recovered = RECOVERED_FINISHED;
     return run_finish(run, OUTCOME_ROLLED_BACK, "RolledBack", "an interrupted rollback was finished", err);
 }
 
@@ -100,24 +135,44 @@ static enum errc finish_rollback(struct run *run, struct error *err)
  * asked for. */
 static enum errc give_up_swap_back(struct run *run, const struct aside *aside, struct error *err)
 {
-    if (key_equals_text(&aside->values.key, run->desired, run->request)) {
+    if (!run->has_values || key_equals_text(&aside->values.key, run->desired, run->request)) {
         error_recode(err, ERR_SMOKE);
         return error_hint(err, "the restored data failed its smoke check and there is no older data: ask for another "
                                "backup, or mend the check and set restoreRequest");
     }
     error_clear(err);
-    return pre_steps_undo(run, err);
+    /* Held, as after a swap back, so that this data is never taken for a success. */
+    enum errc code = control_history_hold(run->control, run->live.oid, run->desired, run->request, err);
+    return code ? code : pre_steps_undo(run, err);
 }
 
 static enum errc finish_swap_back(struct run *run, const struct aside *aside, struct error *err)
 {
+    run->recovered = RECOVERED_SWAPPED_BACK;
     enum errc code = steps_run_one(run, STEP_SWAP_BACK, err);
     if (code == ERR_NOTHING_KEPT)
         code = give_up_swap_back(run, aside, err);
     if (code)
         return code;
-    return run_finish(run, OUTCOME_FAILED, errc_reason(ERR_SMOKE),
-                      "a smoke check failed after the swap; the old data is live again", err);
+    return run_finish(run, OUTCOME_FAILED, errc_reason(ERR_SMOKE), "a smoke check failed after the swap", err);
+}
+
+/* A postStep that cannot succeed would keep everything for ever; somebody who has mended it in the configuration is
+ * to be heard. */
+static enum errc finish_with_todays_steps(struct run *run, struct error *err)
+{
+    struct spec recorded = run->spec;
+    struct error own = ERROR_INIT;
+    if (!run->has_values || !run->view.spec_text || text_equal(run->view.spec_text, run->spec_text) ||
+        run_parse_spec(run, run->view.spec_text, run->view.spec_first_line, &own) ||
+        strcmp(run->spec.database, recorded.database) != 0) {
+        run->spec = recorded;
+        return err->code;
+    }
+    log_warn("the postSteps that the run was begun with fail: going on with those of today", LOG_TEXT("cause", err->text));
+    error_clear(err);
+    journal_set(&run->journal, J_POST_DONE, "");
+    return steps_run(run, STEP_POST_STEPS, STEP_COLLECT, err);
 }
 
 static enum errc finish_restore(struct run *run, enum step phase, const struct aside *aside, struct error *err)
@@ -126,11 +181,15 @@ static enum errc finish_restore(struct run *run, enum step phase, const struct a
     enum step first = phase == STEP_SWAP || phase == STEP_LOOK ? STEP_LOOK : STEP_POST_STEPS;
     enum errc code = steps_run(run, first, STEP_COLLECT, err);
     if (code == ERR_SMOKE) {
+        log_error(err->text, LOG_TEXT("next", "swapping back"));
         error_clear(err);
         return finish_swap_back(run, aside, err);
     }
+    if (code == ERR_STEP)
+        code = finish_with_todays_steps(run, err);
     if (code)
         return code;
+    run->recovered = RECOVERED_FINISHED;
     return run_finish(run, OUTCOME_SUCCEEDED, "Succeeded", "an interrupted restore was finished after its swap", err);
 }
 
@@ -138,8 +197,12 @@ static enum errc go_on(struct run *run, const struct history_row *row, const str
                        struct error *err)
 {
     enum step phase = run->step;
+    enum errc code = run_refresh_live(run, err);
+    if (code)
+        return code;
+    if (!run->has_live || !row->is_on_this_system || row->new_oid != run->live.oid)
+        return abandon(run, err);
     run->has_committed = true;
-    run->has_finished_forwards = true;
     run->staging_oid = row->new_oid;
     log_warn("an earlier run was cut off after its swap: finishing it", LOG_TEXT("of_run", run->work_run_id),
              LOG_TEXT("phase", journal_get(&run->journal, J_PHASE)));
@@ -156,9 +219,11 @@ static enum errc recover_journal(struct run *run, struct error *err)
     struct history_row row;
     bool is_swapped = false;
     put_aside(run, &aside);
-    enum errc code = take_journal(run, err);
-    if (!code)
-        code = control_history_of_run(run->control, &run->arena, run->work_run_id, &row, &is_swapped, err);
+    take_journal(run);
+    take_plan(run);
+    run->recovered_run_id = run->work_run_id;
+    enum errc code =
+        control_history_of_run(run->control, &run->arena, run->work_run_id, &row, &is_swapped, err);
     if (!code)
         code = is_swapped ? go_on(run, &row, &aside, err) : undo(run, err);
     if (code)
@@ -168,8 +233,9 @@ static enum errc recover_journal(struct run *run, struct error *err)
 }
 
 /* The fence says that a run was cut off, and there is no journal of it (lost, or of another run): it is written anew
- * from the history row. */
-static void rebuild_journal(struct run *run, const struct history_row *row)
+ * from the history row. Nobody knows whether the application is back already and has written: smoke checks, which may
+ * swap back, are not run any more. */
+static enum errc rebuild_journal(struct run *run, const struct history_row *row, struct error *err)
 {
     struct journal *j = &run->journal;
     bool is_rollback = strcmp(row->kind, "rollback") == 0;
@@ -177,28 +243,17 @@ static void rebuild_journal(struct run *run, const struct history_row *row)
     run->desired = is_rollback ? row->held_desired : row->desired;
     run->request = is_rollback ? row->held_request : row->request;
     run->swap_kind = is_rollback ? SWAP_ROLLBACK : SWAP_RESTORE;
-    run->step = STEP_LOOK;
-    journal_set(j, J_PHASE, step_row(STEP_LOOK)->name);
+    run->step = STEP_POST_STEPS;
+    run->recovered_run_id = row->run_id;
+    journal_set(j, J_PHASE, step_row(STEP_POST_STEPS)->name);
     journal_set(j, J_KIND, is_rollback ? "rollback" : "restore");
     journal_set(j, J_RUN_ID, row->run_id);
     journal_set(j, J_DESIRED, run->desired);
     journal_set(j, J_REQUEST, run->request);
     journal_set(j, J_BACKUP, row->backup);
-    journal_set(j, J_TARGET, run->spec.database);
-    journal_set(j, J_UNDO, "");
+    run_take_target(run);
     journal_set(j, J_POST_DONE, "");
-}
-
-/* What only that journal knew is taken from the configuration of today: the undos of all preSteps. */
-static enum errc bring_back(struct run *run, struct error *err)
-{
-    if (strcmp(run->fence.phase, "pre-steps") != 0)
-        return RR_OK;
-    enum errc code = RR_OK;
-    for (size_t i = 0; i < run->spec.pre_step_count && !code; i++)
-        if (run->spec.pre_steps[i].undo && run->spec.pre_steps[i].undo[0])
-            code = record_undo(run, i, run->spec.pre_steps[i].undo, err);
-    return code ? code : pre_steps_undo(run, err);
+    return record_all_undos(run, err);
 }
 
 static enum errc recover_without_journal(struct run *run, struct error *err)
@@ -213,8 +268,8 @@ static enum errc recover_without_journal(struct run *run, struct error *err)
     enum errc code =
         control_history_of_run(run->control, &run->arena, run->fence.displaced, &row, &is_swapped, err);
     if (!code && is_swapped) {
-        rebuild_journal(run, &row);
-        code = go_on(run, &row, &aside, err);
+        code = rebuild_journal(run, &row, err);
+        code = code ? code : go_on(run, &row, &aside, err);
     } else if (!code && !(code = bring_back(run, err)) && !(code = stage_undo(run, err))) {
         code = control_fence_clear(run->control, err);
     }
@@ -224,8 +279,14 @@ static enum errc recover_without_journal(struct run *run, struct error *err)
     return RR_OK;
 }
 
-/* The undo list of a journal that is not believed is not ours to run; the journal is made idle, so that it is not
- * asked again. */
+/* A fence that has never been taken contradicts nothing: the control database was lost, not the journal. */
+static bool is_fence_new(const struct run *run)
+{
+    return run->fence.token == 1 && !run->fence.displaced;
+}
+
+/* The undo list of a journal that the fence contradicts is not ours to run. Where the control database is new, the list is
+ * the only witness of an application that is away: it stays, and is run once the session is open. */
 static enum errc drop_stale_journal(struct run *run, struct error *err)
 {
     log_warn("JournalStale: the journal speaks of a run that the database does not know: it is ignored",
@@ -233,33 +294,57 @@ static enum errc drop_stale_journal(struct run *run, struct error *err)
     journal_set(&run->journal, J_PHASE, JOURNAL_IDLE);
     journal_set(&run->journal, J_RESULT, outcome_result_name(OUTCOME_INTERRUPTED));
     journal_set(&run->journal, J_REASON, "JournalStale");
-    journal_set(&run->journal, J_UNDO, "");
+    if (!is_fence_new(run) || strcmp(journal_get(&run->journal, J_TARGET), run->spec.database) != 0)
+        journal_set(&run->journal, J_UNDO, "");
     return journal_write(&run->journal, err);
+}
+
+/* An idle journal of the displaced run: that run was closed, and died before it cleared the fence. */
+static bool is_closed(const struct run *run)
+{
+    return run->fence.displaced && journal_is_idle(&run->journal) &&
+           strcmp(run->fence.displaced, journal_get(&run->journal, J_RUN_ID)) == 0;
+}
+
+static enum errc recover(struct run *run, bool *ret_did, struct error *err)
+{
+    enum errc code = RR_OK;
+    *ret_did = true;
+    if (is_believed(run))
+        return recover_journal(run, err);
+    if (!journal_is_idle(&run->journal) && (code = drop_stale_journal(run, err)))
+        return code;
+    if (run->fence.displaced && run->fence.phase[0] && !is_closed(run))
+        return recover_without_journal(run, err);
+    *ret_did = false;
+    return run->fence.displaced ? control_fence_clear(run->control, err) : RR_OK;
+}
+
+/* Undos that could not be run when their run was closed. */
+static enum errc pay_undo_debts(struct run *run, struct error *err)
+{
+    const struct journal *j = &run->journal;
+    if (!journal_is_idle(j) || !journal_get(j, J_UNDO)[0] ||
+        strcmp(journal_get(j, J_TARGET), run->spec.database) != 0)
+        return RR_OK;
+    log_warn("bringing back what an earlier run took away");
+    return pre_steps_undo(run, err);
 }
 
 enum errc run_recover(struct run *run, bool *ret_did, struct error *err)
 {
-    enum errc code = RR_OK;
-    *ret_did = true;
     log_set_phase("Recover");
-    if (is_believed(run)) {
-        if ((code = recover_journal(run, err)))
-            return code;
-        run->fence.displaced = NULL;
-        run->fence.phase = "";
-        return RR_OK;
-    }
-    if (!journal_is_idle(&run->journal) && (code = drop_stale_journal(run, err)))
+    run->recovered = RECOVERED_NOTHING;
+    enum errc code = recover(run, ret_did, err);
+    if (code || (code = pay_undo_debts(run, err)))
         return code;
-    if (run->fence.displaced && run->fence.phase[0])
-        code = recover_without_journal(run, err);
-    else {
-        *ret_did = false;
-        code = run->fence.displaced ? control_fence_clear(run->control, err) : RR_OK;
-    }
     run->fence.displaced = NULL;
     run->fence.phase = "";
-    return code;
+    if (run->recovered != RECOVERED_SWAPPED_BACK)
+        return RR_OK;
+    run->step = STEP_SWAP_BACK;
+    error_set(err, ERR_SMOKE, "%s", journal_get(&run->journal, J_MESSAGE));
+    return error_hint(err, "this backup is not restored again until another timestamp or restoreRequest is asked for");
 }
 
 /* The session broke, so the lock and every right to act are gone. They are taken anew, as the next run would, but at

@@ -62,7 +62,7 @@ static enum errc record(struct run *run, const struct registry_row *kept, struct
     journal_setf(j, J_TOKEN, "%" PRId64, run->fence.token);
     journal_set(j, J_STARTED_AT, run->started_at);
     journal_set(j, J_PLAN, run->spec_text);
-    journal_set(j, J_TARGET, run->spec.database);
+    run_take_target(run);
     journal_set(j, J_STAGING, kept->name);
     journal_set(j, J_UNDO, "");
     journal_set(j, J_POST_DONE, "");
@@ -79,16 +79,16 @@ enum errc run_close_rollback(struct run *run, struct error *err)
         return code;
     if (!is_found)
         return error_set(err, ERR_BUG, "the rollback of run '%s' has no history row", run->work_run_id);
+    run_take_target(run);
     journal_set(j, J_APPLIED, row.desired);
     journal_set(j, J_APPLIED_REQUEST, row.request);
     journal_set(j, J_HELD, row.held_desired);
     journal_set(j, J_HELD_REQUEST, row.held_request);
-    journal_set(j, J_TARGET, run->spec.database);
     journal_set(j, J_PUBLISHED, "true");
     return collect_apply(run, err);
 }
 
-static enum errc act(struct run *run, struct error *err)
+static enum errc act(struct run *run, const char **ret_name, struct error *err)
 {
     struct registry_row kept = {0};
     enum errc code;
@@ -96,7 +96,7 @@ static enum errc act(struct run *run, struct error *err)
         (code = find_held(run, err)) || (code = check_ready(run, err)) || (code = record(run, &kept, err)))
         return code;
     run->swap_kind = SWAP_ROLLBACK;
-    run->staging_name = kept.name;
+    run->staging_name = *ret_name = kept.name;
     run->staging_oid = kept.oid;
     run->desired = kept.desired;
     run->request = kept.request;
@@ -108,16 +108,16 @@ static enum errc rollback(struct run *run, struct error *err)
     enum errc code = run_open(run, err);
     if (code)
         return code;
-    const char *asked = run->desired, *request = run->request;
-    if ((code = act(run, err)) && (code = run_handle_failure(run, err)))
+    const char *asked = run->desired, *request = run->request, *name = "";
+    if ((code = act(run, &name, err)) && (code = run_handle_failure(run, err)))
         return code;
     run->desired = asked;
     run->request = request;
     if ((code = run_close_rollback(run, err)))
         return code;
     snprintf(run->outcome.message, sizeof run->outcome.message,
-             "rolled back: '%s' is live again as '%s'; the database that it replaced is kept as '%s'",
-             run->staging_name, run->spec.database, journal_get(&run->journal, J_PREVIOUS));
+             "'%s' is live again as '%s'; the database that it replaced is kept as '%s'",
+             name, run->spec.database, journal_get(&run->journal, J_PREVIOUS));
     run->outcome.result = OUTCOME_ROLLED_BACK;
     run->outcome.reason = "RolledBack";
     return run_finish(run, OUTCOME_ROLLED_BACK, "RolledBack", run->outcome.message, err);

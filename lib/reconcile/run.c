@@ -60,7 +60,7 @@ struct decide_attempts run_attempts(const struct run *run)
         .key = recorded_key_of(journal_get(j, J_DESIRED), journal_get(j, J_REQUEST)),
         .count = journal_count(j, J_ATTEMPTS),
         .is_final = journal_flag(j, J_FAILURE_FINAL),
-        .last_exit = (int)journal_count(j, J_FAILURE_EXIT),
+        .last_exit = journal_count(j, J_FAILURE_EXIT) <= 125 ? (int)journal_count(j, J_FAILURE_EXIT) : 10,
         .not_before_s = not_before.seconds,
     };
 }
@@ -132,6 +132,10 @@ enum errc run_gather(struct run *run, struct decide_input *ret_input, struct err
         .on_revert = run->spec.on_revert,
         .reverts_last_hour = recent_reverts(run, &reverts),
     };
+    /* What we wrote ourselves for another database is nobody's word about this one. */
+    if (journal_get(&run->journal, J_TARGET)[0] && !input.journal.is_for_target && input.journal.applied.exists &&
+        state_time_is(&input.last_applied, input.journal.applied.desired))
+        input.last_applied = (struct state_time){.kind = STATE_TIME_MISSING};
     enum errc code = gather_live(run, &input, err);
     if (code || (code = gather_history(run, &input, err)) || (code = gather_previous(run, &input, err)))
         return code;
@@ -148,11 +152,15 @@ static enum errc recover_first(struct run *run, struct error *err)
     if (journal_is_idle(&run->journal) || !journal_get(&run->journal, J_PLAN)[0])
         return RR_OK;
     bool did;
+    struct error own = ERROR_INIT;
     const char *plan = arena_strdup(&run->arena, journal_get(&run->journal, J_PLAN));
-    enum errc code = run_parse_spec(run, plan, 0, err);
-    if (code || (code = run_connect(run, err)))
-        return code;
-    return run_recover(run, &did, err);
+    if (run_parse_plan(run, plan, &own)) {
+        log_warn("the journal's plan cannot be read: recovering with the configuration of today",
+                 LOG_TEXT("cause", own.text));
+        return RR_OK;
+    }
+    enum errc code = run_connect(run, err);
+    return code ? code : run_recover(run, &did, err);
 }
 
 static enum errc take_store_lock(struct run *run, struct error *err)
@@ -176,6 +184,8 @@ enum errc run_open(struct run *run, struct error *err)
     enum errc code = take_store_lock(run, err);
     if (code)
         return code;
+    journal_release(&run->journal); /* what was read without the lock may be old */
+    run->journal = (struct journal){0};
     if (run_read_state(run, &state_err) && !run->journal.store) {
         *err = state_err;
         return err->code;
@@ -204,9 +214,9 @@ enum errc run_open(struct run *run, struct error *err)
 static void set_done(struct run *run)
 {
     struct journal *j = &run->journal;
+    run_take_target(run);
     journal_set(j, J_APPLIED, run->desired);
     journal_set(j, J_APPLIED_REQUEST, run->request);
-    journal_set(j, J_TARGET, run->spec.database);
 }
 
 static enum errc republish(struct run *run, const struct decision *decision, struct error *err)
@@ -240,11 +250,11 @@ static enum errc hold(struct run *run, const struct decide_input *input, struct 
     char text[RFC3339_SIZE] = "";
     if (input->history.key.exists)
         rfc3339_render(input->history.key.desired, text);
+    run_take_target(run);
     journal_set(&run->journal, J_APPLIED, text);
     journal_set(&run->journal, J_APPLIED_REQUEST, input->history.key.request);
     journal_set(&run->journal, J_HELD, run->desired);
     journal_set(&run->journal, J_HELD_REQUEST, run->request);
-    journal_set(&run->journal, J_TARGET, run->spec.database);
     journal_set(&run->journal, J_PUBLISHED, "true");
     return journal_write(&run->journal, err);
 }
@@ -265,12 +275,13 @@ static enum errc check_attempts(struct run *run, struct error *err)
     if (verdict.verdict == ATTEMPT_GO)
         return RR_OK;
     run->scheduled_exit = verdict.exit_code;
-    const char *failure = journal_get(&run->journal, J_FAILURE);
+    const char *failure = journal_get(&run->journal, J_FAILURE), *text = journal_get(&run->journal, J_FAILURE_MESSAGE);
     if (verdict.verdict == ATTEMPT_WAIT)
-        return error_set(err, verdict.code, "attempt %" PRIu64 " of %u failed (%s); the next one may begin in %" PRId64 " s",
-                         attempts.count, run->spec.max_attempts, failure, verdict.wait_s);
-    error_set(err, verdict.code, "given up after %" PRIu64 " attempts; the last failure: %s", attempts.count,
-              failure[0] ? failure : "a run that was cut off");
+        return error_set(err, verdict.code,
+                         "attempt %" PRIu64 " of %u failed; the next one may begin in %" PRId64 " s; the failure: %s: %s",
+                         attempts.count, run->spec.max_attempts, verdict.wait_s, failure, text);
+    error_set(err, verdict.code, "given up after %" PRIu64 " of %u attempts; the last failure: %s: %s", attempts.count,
+              run->spec.max_attempts, failure[0] ? failure : "Interrupted", text[0] ? text : "a run was cut off");
     return error_hint(err, "mend the cause, then set restoreRequest to a new value (or ask for another timestamp)");
 }
 
@@ -331,7 +342,7 @@ static enum errc rest(struct run *run, const struct decision *decision, const st
         reason = "Republished";
     else if (decision->action == DECIDE_ADOPT)
         reason = "Adopted";
-    if (run->has_finished_forwards && decision->action == DECIDE_NOTHING)
+    if (run->recovered == RECOVERED_FINISHED && decision->action == DECIDE_NOTHING)
         conclude(run, OUTCOME_SUCCEEDED, "Succeeded", "what an earlier run began was finished");
     else
         conclude(run, result, reason, decision->text);
@@ -368,8 +379,12 @@ static enum errc act(struct run *run, struct error *err)
 static bool is_nothing_to_do(struct run *run)
 {
     struct error ignored = ERROR_INIT;
-    if (run_read_state(run, &ignored) ||
-        run_parse_spec(run, run->view.spec_text, run->view.spec_first_line, &ignored))
+    run->is_quiet = true;
+    enum errc code = run_read_state(run, &ignored);
+    if (!code)
+        code = run_parse_spec(run, run->view.spec_text, run->view.spec_first_line, &ignored);
+    run->is_quiet = false;
+    if (code || journal_get(&run->journal, J_UNDO)[0])
         return false;
     struct decide_journal journal = journal_for_decision(run);
     if (!decide_fast_path(&journal, &run->values.key, &run->values.last_applied))

@@ -48,6 +48,13 @@ struct checksum_job {
     struct error error;
 };
 
+enum recovered {
+    RECOVERED_NOTHING,
+    RECOVERED_UNDONE,       /* cut off before its swap, or its swap is not what is live */
+    RECOVERED_FINISHED,     /* cut off after its swap */
+    RECOVERED_SWAPPED_BACK, /* a smoke check failed */
+};
+
 struct run {
     const struct run_options *options;
     struct arena arena;
@@ -92,7 +99,11 @@ struct run {
     int scheduled_exit;  /* while a pause or the end of attempts holds: exit code of the last failure */
     bool has_begun_attempt;      /* an attempt is counted in the journal */
     bool has_committed;          /* the swap is in the database */
-    bool has_finished_forwards;  /* recovery found a swap and finished it */
+    enum recovered recovered;    /* what the last recovery of this process came to */
+    const char *recovered_run_id; /* whose run that was */
+    bool is_settling;            /* signals wait: what was begun is put in order first */
+    bool is_quiet;               /* findings in the configuration are said later */
+    bool keeps_undo;             /* the undo list could not be run: it stays in the journal as a debt */
     struct outcome outcome;
 };
 
@@ -120,10 +131,14 @@ enum errc run_read_state(struct run *run, struct error *err) RR_MUST_CHECK;
 enum errc run_parse_spec(struct run *run, const char *text, unsigned first_line, struct error *err)
     RR_MUST_CHECK;
 enum errc run_connect(struct run *run, struct error *err) RR_MUST_CHECK;
-/* A session on `database` for the user's statements: search_path as the server has it for the live database,
- * statements bounded by the step's deadline. */
-enum errc run_open_user_session(struct run *run, const char *database, bool is_cancellable,
+/* A session on `database` for the user's statements: search_path as the server has it for the live database, each
+ * statement bounded by `deadline_s`. */
+enum errc run_open_user_session(struct run *run, const char *database, unsigned deadline_s, bool is_cancellable,
                                 struct conn **ret_conn, struct error *err) RR_MUST_CHECK;
+/* The journal speaks of the configuration's database from now on: what it says of another one is forgotten. */
+void run_take_target(struct run *run);
+/* Parses a plan that the journal recorded, without asking whether today's program would take it on. */
+enum errc run_parse_plan(struct run *run, const char *text, struct error *err) RR_MUST_CHECK;
 enum errc run_refresh_live(struct run *run, struct error *err) RR_MUST_CHECK;
 /* Lock, fence and session are still ours, asked of the server. */
 enum errc run_check_fence(struct run *run, struct error *err) RR_MUST_CHECK;
@@ -155,8 +170,10 @@ enum errc run_publish(struct run *run, const char *applied, struct error *err) R
 /* usersteps.c: each check must answer one true value, else `failure`. Read-only session on `database`. */
 enum errc run_checks(struct run *run, const char *database, const char *list, const struct spec_check *checks,
                      size_t count, enum errc failure, struct error *err) RR_MUST_CHECK;
-/* usersteps.c: appends an undo to the list in the journal and writes it. */
-enum errc record_undo(struct run *run, size_t index, const char *sql, struct error *err) RR_MUST_CHECK;
+/* usersteps.c: puts the undos of all preSteps of the configuration into the journal. */
+enum errc record_all_undos(struct run *run, struct error *err) RR_MUST_CHECK;
+/* verify.c: tries the carry-over on the staging database and rolls it back. */
+enum errc run_rehearse_carry_over(struct run *run, struct error *err) RR_MUST_CHECK;
 
 /* The steps' functions, see steps.h. */
 enum errc preflight_apply(struct run *run, struct error *err) RR_MUST_CHECK;

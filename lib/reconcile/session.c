@@ -78,28 +78,60 @@ enum errc run_read_state(struct run *run, struct error *err)
     return RR_OK;
 }
 
-enum errc run_parse_spec(struct run *run, const char *text, unsigned first_line, struct error *err)
+static struct spec_text spec_text_of(const struct run *run, const char *text, unsigned first_line)
 {
-    if (!text)
-        return error_set(err, ERR_CONFIG, "the state has no key 'restore.yaml'");
-    struct spec_text source = {
+    return (struct spec_text){
         .bytes = text,
         .length = strlen(text),
         .name = run->view.spec_name ? run->view.spec_name : "restore.yaml",
         .first_line = first_line,
     };
+}
+
+enum errc run_parse_spec(struct run *run, const char *text, unsigned first_line, struct error *err)
+{
+    if (!text) {
+        error_set(err, ERR_CONFIG, "the state has no key 'restore.yaml'");
+        return error_hint(err, "the configuration stands under 'data' as 'restore.yaml: |', see the README");
+    }
+    struct spec_text source = spec_text_of(run, text, first_line);
     struct spec spec;
     struct spec_findings findings;
     enum errc code = spec_parse(&run->arena, &source, &spec, &findings, err);
     if (!code)
         code = spec_check_supported(&run->arena, &spec, run->store->has_workloads, &findings, err);
-    for (size_t i = 1; code && i < findings.count; i++)
+    for (size_t i = 1; code && i < findings.count && !run->is_quiet; i++)
         log_error(findings.items[i].text, LOG_TEXT("hint", findings.items[i].hint));
     if (code)
         return code;
     run->spec = spec;
     run->spec_text = text;
     return RR_OK;
+}
+
+enum errc run_parse_plan(struct run *run, const char *text, struct error *err)
+{
+    struct spec_text source = spec_text_of(run, text, 0);
+    struct spec spec;
+    source.name = "journal key 'plan'";
+    enum errc code = spec_parse(&run->arena, &source, &spec, NULL, err);
+    if (code)
+        return code;
+    run->spec = spec;
+    run->spec_text = text;
+    return RR_OK;
+}
+
+void run_take_target(struct run *run)
+{
+    static const enum journal_key of_target[] = {J_APPLIED,  J_APPLIED_REQUEST, J_PUBLISHED,     J_HELD,
+                                                 J_HELD_REQUEST, J_PREVIOUS,    J_COLLECT_AFTER, J_REVERTS};
+    struct journal *j = &run->journal;
+    if (strcmp(journal_get(j, J_TARGET), run->spec.database) == 0)
+        return;
+    for (size_t i = 0; i < sizeof of_target / sizeof *of_target; i++)
+        journal_set(j, of_target[i], "");
+    journal_set(j, J_TARGET, run->spec.database);
 }
 
 static enum errc lock_database(struct run *run, struct error *err)
@@ -121,7 +153,7 @@ enum errc run_connect(struct run *run, struct error *err)
         .target = run->spec.database,
         .run_id = run->run_id,
         .state_ref = run->store->ref,
-        .cancel = run->options->cancel,
+        .cancel = run->is_settling ? NULL : run->options->cancel,
         .silent_holder_s = SILENT_HOLDER_S,
         .may_create = true,
     };
@@ -148,7 +180,10 @@ enum errc run_connect_again(struct run *run, struct error *err)
 {
     static const struct retry_policy patience = {
         .attempts = 30, .first_pause_ms = 500, .max_pause_ms = 5000, .total_ms = 90000};
-    return retry_run(&patience, run->options->clock, NULL, connect_once, run, err);
+    run->is_settling = true;
+    enum errc code = retry_run(&patience, run->options->clock, NULL, connect_once, run, err);
+    run->is_settling = false;
+    return code;
 }
 
 /* Statements of the user's name tables without their schema, as the application does; so a session of theirs has
@@ -172,7 +207,7 @@ static enum errc give_search_path(struct run *run, struct conn *conn, struct err
                       sql_literal(&arena, rows_get(&rows, 0, 0)));
 }
 
-enum errc run_open_user_session(struct run *run, const char *database, bool is_cancellable,
+enum errc run_open_user_session(struct run *run, const char *database, unsigned deadline_s, bool is_cancellable,
                                 struct conn **ret_conn, struct error *err)
 {
     CONN_GUARD struct conn *conn = NULL;
@@ -184,7 +219,6 @@ enum errc run_open_user_session(struct run *run, const char *database, bool is_c
     enum errc code = conn_open(&options, &conn, err);
     if (code)
         return error_wrap(err, "database '%s'", database);
-    unsigned deadline_s = step_row(run->step)->deadline_s;
     if ((code = conn_execf(conn, err, "SET statement_timeout = '%us'", deadline_s)) ||
         (code = give_search_path(run, conn, err)))
         return code;

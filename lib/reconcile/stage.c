@@ -28,10 +28,10 @@ static enum errc record_attempt(struct run *run, struct error *err)
     journal_set(j, J_BACKUP, run->backup.url);
     journal_set(j, J_CHECKSUM, run->checksum.is_known ? run->checksum.value : "");
     journal_set(j, J_PLAN, run->spec_text);
-    journal_set(j, J_TARGET, run->spec.database);
+    run_take_target(run);
     static const enum journal_key emptied[] = {J_RESULT, J_REASON,     J_MESSAGE,      J_FINISHED_AT, J_ETA,
                                                J_UNDO,   J_STAGING,    J_POST_DONE,    J_NOT_BEFORE,  J_FAILURE,
-                                               J_FAILURE_EXIT, J_FAILURE_FINAL};
+                                               J_FAILURE_EXIT, J_FAILURE_FINAL, J_FAILURE_MESSAGE};
     for (size_t i = 0; i < sizeof emptied / sizeof *emptied; i++)
         journal_set(j, emptied[i], "");
     enum errc code = journal_write(j, err);
@@ -129,7 +129,8 @@ enum errc stage_apply(struct run *run, struct error *err)
     if (code || (code = control_fence_set_phase(run->control, "staging", run->desired, run->request, err)))
         return code;
     snprintf(run->outcome.backup, sizeof run->outcome.backup, "%s", run->backup.url);
-    if ((code = make_staging(run, err)))
+    /* Rights that the swap lacks are found on the empty database, not after hours of loading. */
+    if ((code = make_staging(run, err)) || (code = run_rehearse_carry_over(run, err)))
         return code;
     checksum_start(run);
     code = load(run, err);

@@ -211,6 +211,7 @@ static enum errc swap_names_back(struct run *run, struct error *err)
     };
     if ((code = do_swap(run, &swap, err)))
         return code;
+    run_take_target(run);
     journal_set(&run->journal, J_APPLIED, previous.desired);
     journal_set(&run->journal, J_APPLIED_REQUEST, previous.request);
     return RR_OK;
@@ -222,10 +223,10 @@ enum errc swap_back_apply(struct run *run, struct error *err)
     enum errc code = is_swapped_back(run, &is_done, err);
     if (code || (!is_done && (code = swap_names_back(run, err))))
         return code;
+    run_take_target(run);
     /* The key is held: this backup is not restored again until another one is asked for. */
     journal_set(&run->journal, J_HELD, run->desired);
     journal_set(&run->journal, J_HELD_REQUEST, run->request);
-    journal_set(&run->journal, J_TARGET, run->spec.database);
     journal_set(&run->journal, J_PUBLISHED, "true");
     if ((code = journal_write(&run->journal, err)))
         return code;

@@ -19,11 +19,12 @@ static const char *database_of(const struct run *run, const struct spec_step *st
     return step->sql_on == SPEC_ON_STAGING ? run->staging_name : run->spec.database;
 }
 
-static enum errc run_sql(struct run *run, const char *database, const char *sql, bool is_cancellable,
-                         struct error *err)
+static enum errc run_sql(struct run *run, enum step step, const char *database, const char *sql,
+                         bool is_cancellable, struct error *err)
 {
     CONN_GUARD struct conn *conn = NULL;
-    enum errc code = run_open_user_session(run, database, is_cancellable, &conn, err);
+    enum errc code =
+        run_open_user_session(run, database, step_row(step)->deadline_s, is_cancellable, &conn, err);
     if (code)
         return code;
     ARENA_GUARD struct arena arena = {0};
@@ -32,7 +33,7 @@ static enum errc run_sql(struct run *run, const char *database, const char *sql,
 }
 
 /* Appends one undo to the list in the journal and writes it. */
-enum errc record_undo(struct run *run, size_t index, const char *sql, struct error *err)
+static enum errc record_undo(struct run *run, size_t index, const char *sql, struct error *err)
 {
     const char *old = journal_get(&run->journal, J_UNDO);
     size_t length = strlen(old);
@@ -66,7 +67,7 @@ enum errc pre_steps_apply(struct run *run, struct error *err)
             continue;
         if (step->undo && step->undo[0] && (code = record_undo(run, i, step->undo, err)))
             break;
-        code = run_sql(run, database_of(run, step), step->sql, true, err);
+        code = run_sql(run, STEP_PRE_STEPS, database_of(run, step), step->sql, true, err);
         if (code)
             error_wrap(err, "preSteps[%zu]", i);
     }
@@ -99,33 +100,72 @@ static enum errc parse_undo(struct run *run, struct arena *arena, const char ***
     return RR_OK;
 }
 
-/* Writes the first `count` undos back: the rest has run. */
+enum errc record_all_undos(struct run *run, struct error *err)
+{
+    enum errc code = RR_OK;
+    journal_set(&run->journal, J_UNDO, "");
+    for (size_t i = 0; i < run->spec.pre_step_count && !code; i++)
+        if (run->spec.pre_steps[i].undo && run->spec.pre_steps[i].undo[0])
+            code = record_undo(run, i, run->spec.pre_steps[i].undo, err);
+    return code;
+}
+
+/* Writes back what is still to be undone. */
 static enum errc keep_undos(struct run *run, const char *const *sql, size_t count, struct error *err)
 {
     STR_GUARD struct str list = STR_INIT(LIMIT_JOURNAL_BYTES / 2);
     for (size_t i = 0; i < count; i++) {
-        str_append(&list, i ? ",{\"sql\":" : "[{\"sql\":");
+        if (!sql[i])
+            continue;
+        str_append(&list, list.length ? ",{\"sql\":" : "[{\"sql\":");
         str_append_json(&list, sql[i]);
         str_append_char(&list, '}');
     }
-    if (count)
+    if (list.length)
         str_append_char(&list, ']');
     journal_set(&run->journal, J_UNDO, str_text(&list));
     return journal_write(&run->journal, err);
 }
 
+/* A database that is not there cannot be brought back, and must not keep anything else from being put in order. The
+ * list stays in the journal, and is run when the database is there again. */
+static enum errc owe_undos(struct run *run, size_t count)
+{
+    log_error("the live database is missing: what preSteps took away is brought back when it is there again",
+              LOG_TEXT("database", run->spec.database), LOG_UINT("undos", count));
+    run->keeps_undo = true;
+    return RR_OK;
+}
+
+/* All of them, backwards: one that fails must not keep the others from bringing their part of the application back.
+ * Run twice they do no harm, so the list is written once, at the end. */
 enum errc pre_steps_undo(struct run *run, struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
     const char **sql = NULL;
     size_t count = 0;
     enum errc code = parse_undo(run, &arena, &sql, &count, err);
-    while (!code && count > 0) {
-        code = run_sql(run, run->spec.database, sql[count - 1], false, err);
-        if (!code)
-            code = keep_undos(run, sql, --count, err);
+    if (code || count == 0)
+        return code;
+    if ((code = run_refresh_live(run, err)))
+        return code;
+    if (!run->has_live)
+        return owe_undos(run, count);
+    for (size_t i = count; i-- > 0;) {
+        struct error own = ERROR_INIT;
+        if (run_sql(run, STEP_PRE_STEPS, run->spec.database, sql[i], false, &own)) {
+            error_wrap(&own, "undo of preSteps");
+            log_error(own.text, LOG_TEXT("sql", sql[i]));
+            if (!err->code)
+                *err = own;
+        } else {
+            sql[i] = NULL;
+        }
     }
-    if (code)
+    struct error own = ERROR_INIT;
+    if (keep_undos(run, sql, count, &own) && !err->code)
+        *err = own;
+    if (err->code)
         return error_hint(err, "the application may still be away; the undo list stands in the journal and the "
                                "next run goes on with it");
     run->application_off_ms = 0;
@@ -144,7 +184,7 @@ enum errc post_steps_apply(struct run *run, struct error *err)
 {
     enum errc code = RR_OK;
     for (size_t i = journal_count(&run->journal, J_POST_DONE); i < run->spec.post_step_count; i++) {
-        if ((code = run_sql(run, run->spec.database, run->spec.post_steps[i].sql, false, err))) {
+        if ((code = run_sql(run, STEP_POST_STEPS, run->spec.database, run->spec.post_steps[i].sql, false, err))) {
             error_wrap(err, "postSteps[%zu]", i);
             if (code != ERR_DATABASE_LOST)
                 error_recode(err, ERR_STEP);
@@ -198,7 +238,8 @@ enum errc run_checks(struct run *run, const char *database, const char *list,
     if (count == 0)
         return RR_OK;
     CONN_GUARD struct conn *conn = NULL;
-    enum errc code = run_open_user_session(run, database, run->has_committed ? false : true, &conn, err);
+    unsigned deadline_s = step_row(run->has_committed ? STEP_LOOK : STEP_VERIFY)->deadline_s;
+    enum errc code = run_open_user_session(run, database, deadline_s, !run->has_committed, &conn, err);
     if (!code)
         code = conn_exec(conn, "SET default_transaction_read_only = on", err);
     for (size_t i = 0; i < count && !code; i++)

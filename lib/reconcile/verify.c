@@ -24,7 +24,7 @@ static enum errc verify_catalog(struct run *run, struct error *err)
 }
 
 /* Rights fail here, where nothing has been touched, and not inside the swap with the application away. */
-static enum errc rehearse(struct run *run, struct error *err)
+enum errc run_rehearse_carry_over(struct run *run, struct error *err)
 {
     if (!run->has_live)
         return RR_OK;
@@ -54,5 +54,5 @@ enum errc verify_apply(struct run *run, struct error *err)
     if ((code = run_checks(run, run->staging_name, "verify", run->spec.verify, run->spec.verify_count, ERR_VERIFY,
                            err)))
         return code;
-    return rehearse(run, err);
+    return run_rehearse_carry_over(run, err);
 }

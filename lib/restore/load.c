@@ -293,7 +293,7 @@ static enum errc log_rights(struct run *run, struct error *err)
                    NULL, 0, &rows, err))
         return err->code;
     if (rows.row_count == 1)
-        log_info("load begins", LOG_TEXT("role", rows_get(&rows, 0, 0)),
+        log_debug("load begins", LOG_TEXT("role", rows_get(&rows, 0, 0)),
                  LOG_BOOL("is_superuser", text_equal(rows_get(&rows, 0, 1), "t")),
                  LOG_BOOL("may_use_server_files", text_equal(rows_get(&rows, 0, 2), "t")),
                  LOG_TEXT("dumped_by", run->toc->dump_version),
