@@ -59,6 +59,8 @@ static void *heart_main(void *argument)
 
 void control_heart_start(struct control *control)
 {
+    if (control->has_heart)
+        return;
     sigset_t all, before;
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
