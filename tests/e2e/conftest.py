@@ -22,10 +22,6 @@ STORE = os.environ.get("E2E_STORE", "s3")  # where backups are when a test does 
 MAJOR = int(os.environ.get("E2E_MAJOR", "17"))  # where a test does not ask for all of them
 
 
-def pytest_report_header():
-    return f"TORTURE_SEED={os.environ.get('TORTURE_SEED', '1')} (the sample of test_kill.py), PostgreSQL {MAJOR} where a test does not ask for others"
-
-
 @pytest.fixture(scope="session")
 def workdir(request):
     """The session's folder. The servers' account must get in; after a failure the logs stay."""
