@@ -17,7 +17,7 @@ import pytest
 from support.pg_proxy import kill
 from support.scenario import MONDAY, SWAP, TODAY, TUESDAY
 
-SEED = int(os.environ.get("TORTURE_SEED", "1"))
+SEED = os.environ.get("TORTURE_SEED", "1")
 IS_FULL = os.environ.get("TORTURE") == "full"
 SHARES = 64 if IS_FULL else 2  # tests of one scenario, so that two workers have something to share
 POINTS = None if IS_FULL else 4  # of each test
