@@ -186,8 +186,8 @@ enum errc run_connect_again(struct run *run, struct error *err)
     return code;
 }
 
-/* Statements of the user's name tables without their schema, as the application does; so a session of theirs has
- * the search_path that sessions of the live database have, which staging does not have yet. */
+/* Statements of the user's name tables without their schema, as the application does. The settings of the live database
+ * are carried over in the swap only: on staging its search_path is given here. */
 static enum errc give_search_path(struct run *run, struct conn *conn, struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
@@ -199,10 +199,8 @@ static enum errc give_search_path(struct run *run, struct conn *conn, struct err
                                 "WHERE s.setdatabase = d.oid AND s.setrole = 0 AND d.datname = $1 "
                                 "AND c LIKE 'search\\_path=%'",
                                 params, 1, &rows, err);
-    if (code)
+    if (code || rows.row_count == 0)
         return code;
-    if (rows.row_count == 0)
-        return conn_exec(conn, "RESET search_path", err);
     return conn_execf(conn, err, "SELECT pg_catalog.set_config('search_path', %s, false)",
                       sql_literal(&arena, rows_get(&rows, 0, 0)));
 }
@@ -215,6 +213,7 @@ enum errc run_open_user_session(struct run *run, const char *database, unsigned 
         .database = database,
         .application_name = run->application_name,
         .cancel = is_cancellable ? run->options->cancel : NULL,
+        .is_for_user_sql = true,
     };
     enum errc code = conn_open(&options, &conn, err);
     if (code)
