@@ -142,6 +142,31 @@ def test_a_swap_whose_commit_hangs_is_not_undone(shop, pg_proxy):
     assert shop.state.applied() == MONDAY.at
 
 
+if os.environ.get("TORTURE") == "full":
+
+    @pytest.mark.timeout(200)
+    def test_a_holder_of_the_lock_that_fell_silent_is_ended(shop):
+        """Danger 3; takes more than a minute. Never: locked out for ever by the session of a machine that is gone."""
+        shop.restored_once()
+        shop.state.desire(TUESDAY.at)
+        with shop.server.connect(shop.control, application_name="restore-reconciler/dead") as session:
+            session.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [invariants.LOCK_CLASS, shop.database])
+            shop.run("--exit-code-locked").expect(3, "Locked")
+            silence = "SELECT now() - state_change > interval '65 s' FROM pg_stat_activity WHERE pid = %s"
+            wait_until(lambda: shop.server.one(silence, session.info.backend_pid), "it has been silent for a minute", 90, every=1)
+            shop.run("--exit-code-locked").expect(0)
+            assert is_dead(session)
+        shop.assert_consistent(TUESDAY.edition)
+
+
+def is_dead(session: psycopg.Connection) -> bool:
+    try:
+        session.execute("SELECT 1")
+        return False
+    except psycopg.OperationalError:
+        return True
+
+
 def test_a_lost_answer_of_the_commit_is_settled_by_the_same_run(shop, pg_proxy):
     """Danger 3. Never: "failed" said about a swap that happened."""
     proxy = pg_proxy(shop.server)

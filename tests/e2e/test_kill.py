@@ -97,6 +97,37 @@ def test_a_run_killed_at_any_call_is_finished_or_undone(make_shop, pg_proxy, wat
     assert len(missed) <= max(1, len(points) // 4), f"not reached: {missed}"
 
 
+WRITES = "rename,renameat,renameat2,fsync,fdatasync"  # how the state directory is written
+
+
+def count_writes(make_shop, pg_proxy, tmp_path, scenario: str) -> int:
+    shop = make_shop(store="file")
+    command, _, _ = SCENARIOS[scenario](shop, pg_proxy(shop.server))
+    trace = tmp_path / "trace"
+    shop.run(command=command, wrapper=["strace", "-f", "-o", str(trace), "-e", f"trace={WRITES}"]).expect(0)
+    return sum("(" in line for line in trace.read_text().splitlines())
+
+
+@pytest.mark.timeout(3600 if IS_FULL else 300)
+@pytest.mark.parametrize("scenario", ["second restore", "rollback", "recovery after the swap"])
+def test_a_run_killed_while_it_writes_its_state_is_finished_or_undone(make_shop, pg_proxy, tmp_path, scenario):
+    """Before each rename and each sync of a file. Never: a journal that is half written, or ahead of the database."""
+    writes = count_writes(make_shop, pg_proxy, tmp_path, scenario)
+    assert writes > 10
+    points = list(range(1, writes + 1))
+    if not IS_FULL:
+        points = random.Random(f"{SEED}/{scenario}").sample(points, 3)
+    print(f"TORTURE_SEED={SEED} scenario={scenario!r} writes={writes} points={points}")
+    for point in points:
+        shop = make_shop(store="file")
+        command, old, new = SCENARIOS[scenario](shop, pg_proxy(shop.server))
+        strike = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={WRITES}", "-e", f"inject={WRITES}:signal=KILL:when={point}"]
+        killed = shop.run(command=command, wrapper=strike)
+        shop.wait_for_locks()
+        assert killed.exit in (-9, 0), killed
+        finish(shop, scenario, command, old, new, f"TORTURE_SEED={SEED}, killed at write {point} of {scenario!r}\n{killed}")
+
+
 def kill_at(make_shop, pg_proxy, scenario: str, number: int, when: str) -> bool:
     """One point. False: the run had ended before it came there."""
     shop = make_shop(store="file")
@@ -115,6 +146,12 @@ def kill_at(make_shop, pg_proxy, scenario: str, number: int, when: str) -> bool:
     proxy.reset()
     shop.wait_for_locks()
 
+    finish(shop, scenario, command, old, new, told)
+    return True
+
+
+def finish(shop, scenario: str, command: str, old: int, new: int, told: str):
+    """The next run, and the one after it, and what must be true then."""
     live = shop.server.one("SELECT edition FROM shop.edition() edition", database=shop.database)
     assert live in (old, new), f"live is edition {live} right after the kill: {told}"
 
@@ -123,6 +160,8 @@ def kill_at(make_shop, pg_proxy, scenario: str, number: int, when: str) -> bool:
         if run.exit == 0 and run.report.get("result") in ("NothingToDo", "RolledBack"):
             break
         assert run.exit == 0, f"run {attempt + 1} after the kill: {run}\n{told}"
+    else:
+        raise AssertionError(f"it does not come to rest: {run}\n{told}")
     try:
         expected = (old, new) if command == "rollback" else (new,)
         shop.assert_consistent(*expected)
@@ -136,4 +175,3 @@ def kill_at(make_shop, pg_proxy, scenario: str, number: int, when: str) -> bool:
     for name in shop.server.databases():
         if not name.startswith("template_"):
             shop.server.drop_database(name)
-    return True
