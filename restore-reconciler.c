@@ -24,7 +24,8 @@ int main(int argc, char **argv)
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGPIPE, &ignore, NULL); /* a broken connection is an error code, not the end of the program */
+    sigaction(SIGPIPE, &ignore,
+              NULL); /* a broken connection is an error code, not the end of the program */
     http_export_ca();
     return cli_main(argc, argv, &cancel);
 }

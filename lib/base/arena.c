@@ -19,7 +19,8 @@ struct arena_block {
 void mem_die(size_t size)
 {
     char text[96];
-    int length = snprintf(text, sizeof text, "restore-reconciler: out of memory (%zu bytes)\n", size);
+    int length =
+        snprintf(text, sizeof text, "restore-reconciler: out of memory (%zu bytes)\n", size);
     if (write(STDERR_FILENO, text, (size_t)length) < 0)
         _exit(71);
     _exit(71);

@@ -1,9 +1,9 @@
 /*
  * arena - memory that belongs to a phase and is freed whole at its end.
  *
- * Everything taken from an arena lives until arena_release(). Nothing is freed singly. Out of memory
- * ends the process (exit 71): safe here, because every undo is recorded before its effect. One
- * arena has one owner thread.
+ * Everything taken from an arena lives until arena_release(). Nothing is freed singly. Out of
+ * memory ends the process (exit 71): safe here, because every undo is recorded before its effect.
+ * One arena has one owner thread.
  *
  *     ARENA_GUARD struct arena arena = {0};
  *     char *name = arena_strdup(&arena, tag);

@@ -15,7 +15,8 @@ struct cancel;
 struct clock {
     uint64_t (*boottime_ms)(const struct clock *clock);
     int64_t (*wall_s)(const struct clock *clock); /* seconds since 1970-01-01T00:00:00Z */
-    /* Returns early, at the latest a quarter of a second after the fact, when `cancel` is requested. */
+    /* Returns early, at the latest a quarter of a second after the fact, when `cancel` is
+     * requested. */
     void (*sleep_ms)(const struct clock *clock, uint64_t ms, const struct cancel *cancel);
     void *context;
 };

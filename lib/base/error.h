@@ -97,9 +97,9 @@ enum { ERROR_TEXT_SIZE = 1024, ERROR_HINT_SIZE = 512 };
 /* One failure. Filled by error_set() and its kin; read its fields freely. */
 struct error {
     enum errc code;
-    int sys_errno;             /* errno of the cause, 0 if none */
-    int http_status;           /* HTTP status of the cause, 0 if none */
-    char sqlstate[6];          /* SQLSTATE of the cause, "" if none */
+    int sys_errno;              /* errno of the cause, 0 if none */
+    int http_status;            /* HTTP status of the cause, 0 if none */
+    char sqlstate[6];           /* SQLSTATE of the cause, "" if none */
     char text[ERROR_TEXT_SIZE]; /* what happened, outermost room first; always terminated */
     char hint[ERROR_HINT_SIZE]; /* what to do, "" if there is nothing to say */
 };
@@ -117,7 +117,9 @@ enum errc error_set_errno(struct error *err, enum errc code, int sys_errno, cons
 /* Puts "<prefix>: " in front of the text and returns the slot's code. The slot must be filled. */
 enum errc error_wrap(struct error *err, const char *fmt, ...) RR_PRINTF(2, 3);
 
-/* Sets the hint of a filled slot, unless a room nearer to the cause has set one. Returns the code. */
+/*
+ * Sets the hint of a filled slot, unless a room nearer to the cause has set one. Returns the code.
+ */
 enum errc error_hint(struct error *err, const char *fmt, ...) RR_PRINTF(2, 3);
 
 /* Gives a filled slot another code (a room knows better what the failure means to its caller; the

@@ -1,8 +1,8 @@
 /*
  * limits - every maximum that keeps foreign input from growing a buffer without end.
  *
- * One place, so that memory can be reasoned about: a run holds the state, one table of contents, and
- * per job one read buffer, one decompressor window and one libpq buffer.
+ * One place, so that memory can be reasoned about: a run holds the state, one table of contents,
+ * and per job one read buffer, one decompressor window and one libpq buffer.
  */
 #ifndef RR_BASE_LIMITS_H
 #define RR_BASE_LIMITS_H
@@ -43,8 +43,8 @@
 #define LIMIT_TOC_STRING_BYTES ((size_t)1024 * LIMIT_MIB - 1)
 #define LIMIT_STATEMENT_BYTES ((size_t)1024 * LIMIT_MIB - 1)
 #define LIMIT_CHUNK_BYTES ((size_t)1024 * LIMIT_MIB - 1) /* one chunk of a data block */
-#define LIMIT_READ_BYTES (4 * LIMIT_MIB)      /* one ranged read of a worker */
-#define LIMIT_ZSTD_WINDOW_LOG 27              /* 128 MiB, what pg_dump -Z zstd:long may use */
+#define LIMIT_READ_BYTES (4 * LIMIT_MIB)                 /* one ranged read of a worker */
+#define LIMIT_ZSTD_WINDOW_LOG 27 /* 128 MiB, what pg_dump -Z zstd:long may use */
 #define LIMIT_COPY_PIECE_BYTES (128 * LIMIT_KIB)
 
 /* The database. A name is at most 63 bytes (NAMEDATALEN - 1). */

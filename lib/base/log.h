@@ -1,9 +1,9 @@
 /*
  * log - one event per line on standard error.
  *
- * Text for a terminal, JSON lines otherwise: time, level, run, phase, msg, fields. Library code logs
- * at debug only; phases log their start and end at info; `warn` means "carrying on, and here is
- * why". Only the main thread logs above debug. Lines are written whole, so threads do not mix.
+ * Text for a terminal, JSON lines otherwise: time, level, run, phase, msg, fields. Library code
+ * logs at debug only; phases log their start and end at info; `warn` means "carrying on, and here
+ * is why". Only the main thread logs above debug. Lines are written whole, so threads do not mix.
  * Secrets cannot be logged: they have a type of their own (secret.h).
  *
  *     log_info("load finished", LOG_UINT("rows", rows), LOG_TEXT("database", name));

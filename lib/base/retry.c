@@ -45,12 +45,13 @@ enum errc retry_run(const struct retry_policy *policy, const struct clock *clock
     for (struct retry retry = {.attempt = 1};; retry.attempt++, retry.asked_ms = 0) {
         enum errc code = call(context, &retry, err);
         if (code == RR_OK || !errc_is_transient(code))
-            return code == RR_OK ? code : give_up(retry.attempt, retry.attempt > 1 ? &first : err, err);
+            return code == RR_OK ? code
+                                 : give_up(retry.attempt, retry.attempt > 1 ? &first : err, err);
         if (retry.attempt == 1)
             first = *err;
         uint64_t pause_ms = next_pause_ms(policy, &retry);
-        bool is_late = policy->total_ms &&
-                       clock_boottime_ms(clock) - begin_ms + pause_ms > policy->total_ms;
+        bool is_late =
+            policy->total_ms && clock_boottime_ms(clock) - begin_ms + pause_ms > policy->total_ms;
         if (retry.attempt >= policy->attempts || is_late)
             return give_up(retry.attempt, &first, err);
         log_debug("trying again", LOG_TEXT("cause", err->text), LOG_UINT("pause_ms", pause_ms));

@@ -25,16 +25,16 @@ struct retry_policy {
 
 /* State of one loop, handed to the call. */
 struct retry {
-    unsigned attempt;      /* 1 for the first try */
-    uint64_t asked_ms;     /* pause that the peer asked for, 0 if none */
+    unsigned attempt;  /* 1 for the first try */
+    uint64_t asked_ms; /* pause that the peer asked for, 0 if none */
 };
 
 /* The peer asked to be left alone for `ms`; honoured up to the policy's max_pause_ms. */
 void retry_ask_pause(struct retry *retry, uint64_t ms);
 
-/* Calls `call(context, &retry, err)` as described above. `call` must leave the world as if it had not
- * been called when it fails with a transient code, or be repeatable. `cancel` may be NULL; when it is
- * requested during a pause the result is ERR_CANCELLED. */
+/* Calls `call(context, &retry, err)` as described above. `call` must leave the world as if it had
+ * not been called when it fails with a transient code, or be repeatable. `cancel` may be NULL; when
+ * it is requested during a pause the result is ERR_CANCELLED. */
 enum errc retry_run(const struct retry_policy *policy, const struct clock *clock,
                     const struct cancel *cancel,
                     enum errc (*call)(void *context, struct retry *retry, struct error *err),

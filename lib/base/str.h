@@ -35,7 +35,8 @@ void str_vprintf(struct str *s, const char *fmt, va_list ap);
 
 /* Appends text between single quotes with every byte outside printable ASCII or well-formed UTF-8,
  * every control character, quote and backslash escaped (\n, \x1b, \', \\): safe for a log line, an
- * error text and a terminal. At most `max` bytes of the text are shown, then "...". NULL is (null). */
+ * error text and a terminal. At most `max` bytes of the text are shown, then "...". NULL is (null).
+ */
 void str_append_quoted(struct str *s, const char *text, size_t max);
 
 /* Appends text as a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD. NULL is null. */

@@ -18,7 +18,8 @@ enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 static const struct flag common_flags[] = {
     {"log-format", 0, "FORMAT", "text, json; auto: text on a terminal", "auto", false},
     {"log-level", 0, "LEVEL", "debug, info, warn, error", "info", false},
-    {"output", 0, "FORMAT", "what goes to standard output: text, json; auto: text on a terminal", "auto", false},
+    {"output", 0, "FORMAT", "what goes to standard output: text, json; auto: text on a terminal",
+     "auto", false},
     {.name = NULL},
 };
 
@@ -55,11 +56,13 @@ static enum errc setup_log(const struct cli *cli, struct error *err)
 
 static void print_overview(void)
 {
-    printf("restore-reconciler: a timestamp changes, the PostgreSQL database goes back to that backup\n\n"
+    printf("restore-reconciler: a timestamp changes, the PostgreSQL database goes back to that "
+           "backup\n\n"
            "usage: restore-reconciler [COMMAND] [FLAGS]\n\ncommands:\n");
     for (int i = 0; i < COMMAND_COUNT; i++)
         printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    printf("\n'restore-reconciler COMMAND --help' lists the flags of a command. Without a command it is 'run'.\n");
+    printf("\n'restore-reconciler COMMAND --help' lists the flags of a command. Without a command "
+           "it is 'run'.\n");
 }
 
 static void print_help(const struct command *command, const struct flags *flags)
@@ -94,19 +97,23 @@ static enum errc unknown_command(const char *word, struct error *err)
     str_append_quoted(&shown, word, 60);
     error_set(err, ERR_USAGE, "unknown command %s", str_text(&shown));
     const char *near = text_nearest(word, names);
-    return near ? error_hint(err, "did you mean '%s'?", near) : error_hint(err, "--help lists the commands");
+    return near ? error_hint(err, "did you mean '%s'?", near)
+                : error_hint(err, "--help lists the commands");
 }
 
-static enum errc check_arguments(const struct command *command, const struct flags *flags, struct error *err)
+static enum errc check_arguments(const struct command *command, const struct flags *flags,
+                                 struct error *err)
 {
     if (flags->argument_count < command->argument_min)
         return error_set(err, ERR_USAGE, "'%s' needs %s", command->name, command->arguments);
     if (flags->argument_count > command->argument_max)
-        return error_set(err, ERR_USAGE, "'%s' is one argument too many", flags->arguments[command->argument_max]);
+        return error_set(err, ERR_USAGE, "'%s' is one argument too many",
+                         flags->arguments[command->argument_max]);
     return RR_OK;
 }
 
-static int run_command(const struct command *command, struct cli *cli, int argc, char **argv, struct error *err)
+static int run_command(const struct command *command, struct cli *cli, int argc, char **argv,
+                       struct error *err)
 {
     flags_add(&cli->flags, command->flags);
     if (command->needs_state)
@@ -129,7 +136,8 @@ int cli_main(int argc, char **argv, struct cancel *cancel)
     struct error err = ERROR_INIT;
     const struct command *command = &command_run;
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
-    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)) {
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                     strcmp(argv[1], "help") == 0)) {
         print_overview();
         return 0;
     }
@@ -159,12 +167,14 @@ enum errc cli_open_store(struct cli *cli, struct error *err)
     const char *path = flags_get(&cli->flags, "state-dir");
     if (!path) {
         error_set(err, ERR_USAGE, "no state is named");
-        return error_hint(err, "give --state-dir DIR, the folder that holds %s.yaml", flags_get(&cli->flags, "name"));
+        return error_hint(err, "give --state-dir DIR, the folder that holds %s.yaml",
+                          flags_get(&cli->flags, "name"));
     }
     return directory_open(path, flags_get(&cli->flags, "name"), &cli->store, err);
 }
 
-enum errc cli_parse_spec(struct cli *cli, const struct state_view *view, struct spec *ret_spec, struct error *err)
+enum errc cli_parse_spec(struct cli *cli, const struct state_view *view, struct spec *ret_spec,
+                         struct error *err)
 {
     if (!view->spec_text)
         return error_set(err, ERR_CONFIG, "the state has no key 'restore.yaml'");
@@ -177,14 +187,16 @@ enum errc cli_parse_spec(struct cli *cli, const struct state_view *view, struct 
     struct spec_findings findings;
     enum errc code = spec_parse(&cli->arena, &text, ret_spec, &findings, err);
     if (!code)
-        code = spec_check_supported(&cli->arena, ret_spec, cli->store ? cli->store->has_workloads : cli->has_workloads,
+        code = spec_check_supported(&cli->arena, ret_spec,
+                                    cli->store ? cli->store->has_workloads : cli->has_workloads,
                                     &findings, err);
     for (size_t i = 1; code && i < findings.count; i++)
         log_error(findings.items[i].text, LOG_TEXT("hint", findings.items[i].hint));
     return code;
 }
 
-/* A line that rewrites itself, for a person who waits; the journal and the log have the same figures. */
+/* A line that rewrites itself, for a person who waits; the journal and the log have the same
+ * figures. */
 static void show_progress(void *context, const struct load_progress *progress)
 {
     (void)context;
@@ -210,8 +222,9 @@ struct run_options cli_run_options(struct cli *cli)
     };
 }
 
-int cli_run_with_store(struct cli *cli, void (*work)(struct cli *cli, const struct run_options *options,
-                                                     struct outcome *ret_outcome))
+int cli_run_with_store(struct cli *cli,
+                       void (*work)(struct cli *cli, const struct run_options *options,
+                                    struct outcome *ret_outcome))
 {
     struct outcome outcome = {0};
     struct error err = ERROR_INIT;
@@ -234,7 +247,8 @@ int cli_print_outcome(struct cli *cli, const struct outcome *outcome)
 {
     STR_GUARD struct str line = STR_INIT(64 * 1024);
     if (outcome->exit_code != 0)
-        log_error(outcome->message, LOG_TEXT("reason", outcome->reason), LOG_INT("exit", outcome->exit_code));
+        log_error(outcome->message, LOG_TEXT("reason", outcome->reason),
+                  LOG_INT("exit", outcome->exit_code));
     if (cli_is_text(cli))
         str_printf(&line, "%s: %s", outcome_result_name(outcome->result), outcome->message);
     else

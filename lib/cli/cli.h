@@ -30,24 +30,30 @@ struct command {
     int (*main)(struct cli *cli, struct error *err);
 };
 
-extern const struct command command_run, command_plan, command_status, command_backups, command_rollback,
-    command_collect, command_load, command_validate, command_version;
+extern const struct command command_run, command_plan, command_status, command_backups,
+    command_rollback, command_collect, command_load, command_validate, command_version;
 
-/* The whole program: picks the command (default `run`), parses, runs. `cancel` is what signals set. */
+/*
+ * The whole program: picks the command (default `run`), parses, runs. `cancel` is what signals set.
+ */
 int cli_main(int argc, char **argv, struct cancel *cancel);
 
-/* --- for the commands -------------------------------------------------------------------------------- */
+/* --- for the commands
+ * -------------------------------------------------------------------------------- */
 
 /* Opens the store that the flags name. */
 enum errc cli_open_store(struct cli *cli, struct error *err) RR_MUST_CHECK;
-/* Parses restore.yaml of the view and checks that this program can do it; further findings are logged. */
-enum errc cli_parse_spec(struct cli *cli, const struct state_view *view, struct spec *ret_spec, struct error *err)
-    RR_MUST_CHECK;
+/* Parses restore.yaml of the view and checks that this program can do it; further findings are
+ * logged. */
+enum errc cli_parse_spec(struct cli *cli, const struct state_view *view, struct spec *ret_spec,
+                         struct error *err) RR_MUST_CHECK;
 /* Options of a run, with a progress bar on a terminal. */
 struct run_options cli_run_options(struct cli *cli);
-/* Opens the store and hands the options to `work`; whatever happens, one line is printed as cli_print_outcome() does. */
-int cli_run_with_store(struct cli *cli, void (*work)(struct cli *cli, const struct run_options *options,
-                                                     struct outcome *ret_outcome));
+/* Opens the store and hands the options to `work`; whatever happens, one line is printed as
+ * cli_print_outcome() does. */
+int cli_run_with_store(struct cli *cli,
+                       void (*work)(struct cli *cli, const struct run_options *options,
+                                    struct outcome *ret_outcome));
 /* The last line of a run on standard output: JSON, or text on a terminal. Answers the exit code. */
 int cli_print_outcome(struct cli *cli, const struct outcome *outcome);
 /* Whether standard output is for people: --output text, or a terminal and no --output. */

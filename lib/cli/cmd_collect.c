@@ -13,15 +13,17 @@ static const struct flag flags[] = {
 static void print_row(struct cli *cli, const struct registry_row *row)
 {
     if (cli_is_text(cli)) {
-        printf("%-63s %-9s %-8s %10s  %s%s\n", row->name, row->kind, row->state, cli_size(cli, row->size_bytes),
+        printf("%-63s %-9s %-8s %10s  %s%s\n", row->name, row->kind, row->state,
+               cli_size(cli, row->size_bytes),
                row->expires_at[0] ? "until " : "until dropped by hand", row->expires_at);
         return;
     }
     STR_GUARD struct str line = STR_INIT(8 * 1024);
     str_append(&line, "{\"database\":");
     str_append_json(&line, row->name);
-    str_printf(&line, ",\"kind\":\"%s\",\"state\":\"%s\",\"bytes\":%" PRId64 ",\"expiresAt\":", row->kind, row->state,
-               row->size_bytes);
+    str_printf(&line,
+               ",\"kind\":\"%s\",\"state\":\"%s\",\"bytes\":%" PRId64 ",\"expiresAt\":", row->kind,
+               row->state, row->size_bytes);
     str_append_json(&line, row->expires_at[0] ? row->expires_at : NULL);
     str_append(&line, ",\"desired\":");
     str_append_json(&line, row->desired);

@@ -26,11 +26,13 @@ static void add_finding(void *context, const char *finding)
     ++*count;
 }
 
-static enum errc check_target(const struct load_options *options, const struct toc *toc, struct error *err)
+static enum errc check_target(const struct load_options *options, const struct toc *toc,
+                              struct error *err)
 {
     CONN_GUARD struct conn *conn = NULL;
-    struct conn_options conn_options = {
-        .database = options->database, .application_name = options->application_name, .cancel = options->cancel};
+    struct conn_options conn_options = {.database = options->database,
+                                        .application_name = options->application_name,
+                                        .cancel = options->cancel};
     size_t count = 0;
     enum errc code = conn_open(&conn_options, &conn, err);
     if (code || (code = load_preflight(toc, conn, options, add_finding, &count, err)) || count == 0)
@@ -43,16 +45,19 @@ static void print_result(const struct cli *cli, const struct load_result *result
     for (size_t i = 0; i < result->skipped_count; i++)
         log_warn("left out", LOG_TEXT("entry", result->skipped[i]));
     if (cli_is_text(cli))
-        printf("loaded %llu rows; %llu entries: %llu done, %llu skipped\n", (unsigned long long)result->rows,
-               (unsigned long long)result->entries_total, (unsigned long long)result->entries_done,
+        printf("loaded %llu rows; %llu entries: %llu done, %llu skipped\n",
+               (unsigned long long)result->rows, (unsigned long long)result->entries_total,
+               (unsigned long long)result->entries_done,
                (unsigned long long)result->entries_skipped);
     else
-        printf("{\"rows\":%llu,\"bytes\":%llu,\"entries\":%llu,\"done\":%llu,\"skipped\":%llu,\"seconds\":{\"preData\":"
+        printf("{\"rows\":%llu,\"bytes\":%llu,\"entries\":%llu,\"done\":%llu,\"skipped\":%llu,"
+               "\"seconds\":{\"preData\":"
                "%.3f,\"data\":%.3f,\"postData\":%.3f,\"analyze\":%.3f}}\n",
                (unsigned long long)result->rows, (unsigned long long)result->bytes_read,
                (unsigned long long)result->entries_total, (unsigned long long)result->entries_done,
                (unsigned long long)result->entries_skipped, (double)result->pre_data_ms / 1000,
-               (double)result->data_ms / 1000, (double)result->post_data_ms / 1000, (double)result->analyze_ms / 1000);
+               (double)result->data_ms / 1000, (double)result->post_data_ms / 1000,
+               (double)result->analyze_ms / 1000);
 }
 
 static int main_load(struct cli *cli, struct error *err)
@@ -86,8 +91,8 @@ static int main_load(struct cli *cli, struct error *err)
         backup_open(&location, cli->cancel, &source, err))
         return errc_exit(err->code);
     options.source = source;
-    if (load_read_toc(source, cli->cancel, &cli->arena, &toc, err) || check_target(&options, &toc, err) ||
-        load_run(&options, &toc, &cli->arena, &result, err))
+    if (load_read_toc(source, cli->cancel, &cli->arena, &toc, err) ||
+        check_target(&options, &toc, err) || load_run(&options, &toc, &cli->arena, &result, err))
         return errc_exit(err->code);
     print_result(cli, &result);
     return 0;

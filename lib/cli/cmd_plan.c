@@ -20,7 +20,8 @@ static void print_steps(const struct spec *spec)
 {
     for (size_t i = 0; i < spec->pre_step_count; i++)
         printf("  preSteps[%zu]   sql on %s: %.100s\n", i,
-               spec->pre_steps[i].sql_on == SPEC_ON_STAGING ? "staging" : "live", spec->pre_steps[i].sql);
+               spec->pre_steps[i].sql_on == SPEC_ON_STAGING ? "staging" : "live",
+               spec->pre_steps[i].sql);
     printf("  swap          one transaction; the replaced database is kept\n");
     for (size_t i = 0; i < spec->smoke_count; i++)
         printf("  smoke[%zu]      %.100s\n", i, spec->smoke[i].sql);
@@ -32,7 +33,8 @@ static void print_text(struct cli *cli, const struct look *look)
 {
     const struct run *run = &look->run;
     if (look->unfinished)
-        printf("Recover: run '%s' was cut off (phase %s): it is finished or undone first, then decided anew\n",
+        printf("Recover: run '%s' was cut off (phase %s): it is finished or undone first, then "
+               "decided anew\n",
                look->unfinished, journal_get(&run->journal, J_PHASE));
     printf("%s: %s\n", decide_action_name(look->decision.action), look->decision.text);
     if (look->decision.hint[0])
@@ -41,13 +43,15 @@ static void print_text(struct cli *cli, const struct look *look)
         return;
     if (run->backup.url)
         printf("  backup        %s (%s, checksum: %s)\n", run->backup.url,
-               cli_size(cli, (int64_t)run->backup.size_bytes), run->checksum.is_known ? run->checksum.origin : "none");
+               cli_size(cli, (int64_t)run->backup.size_bytes),
+               run->checksum.is_known ? run->checksum.origin : "none");
     if (run->toc.dump_version)
-        printf("  archive       %zu entries, made by pg_dump %s of a server %s\n", run->toc.count, run->toc.dump_version,
-               run->toc.server_version);
+        printf("  archive       %zu entries, made by pg_dump %s of a server %s\n", run->toc.count,
+               run->toc.dump_version, run->toc.server_version);
     printf("  live          %s\n", run->has_live ? cli_size(cli, run->live.size_bytes) : "absent");
     for (size_t i = 0; i < look->kept_count; i++)
-        printf("  kept          %s (%s)\n", look->kept[i].name, cli_size(cli, look->kept[i].size_bytes));
+        printf("  kept          %s (%s)\n", look->kept[i].name,
+               cli_size(cli, look->kept[i].size_bytes));
     print_steps(&run->spec);
     for (size_t i = 0; i < look->findings.count; i++)
         printf("  PROBLEM       %s\n", look->findings.items[i]);
@@ -70,7 +74,8 @@ static void print_json(const struct look *look)
     str_printf(&line, "{\"action\":\"%s\",\"row\":%u,\"changes\":%s,\"reason\":\"%s\",\"text\":",
                decide_action_name(look->decision.action), look->decision.row,
                look->unfinished || changes_something(&look->decision) ? "true" : "false",
-               look->decision.code ? errc_reason(look->decision.code) : decide_warning_name(look->decision.warning));
+               look->decision.code ? errc_reason(look->decision.code)
+                                   : decide_warning_name(look->decision.warning));
     str_append_json(&line, look->decision.text);
     str_append(&line, ",\"hint\":");
     str_append_json(&line, look->decision.hint);
@@ -82,7 +87,8 @@ static void print_json(const struct look *look)
     str_append_json(&line, run->view.desired);
     str_append(&line, ",\"backup\":");
     str_append_json(&line, run->backup.url);
-    str_printf(&line, ",\"backupBytes\":%llu,\"checksum\":", (unsigned long long)run->backup.size_bytes);
+    str_printf(&line,
+               ",\"backupBytes\":%llu,\"checksum\":", (unsigned long long)run->backup.size_bytes);
     str_append_json(&line, run->checksum.is_known ? run->checksum.origin : NULL);
     str_append(&line, ",\"dumpVersion\":");
     str_append_json(&line, run->toc.dump_version);
@@ -127,7 +133,8 @@ static int main_plan(struct cli *cli, struct error *err)
 const struct command command_plan = {
     .name = "plan",
     .arguments = "",
-    .summary = "show what a run would do, and what stands in its way; changes nothing (exit 9: it would change something)",
+    .summary = "show what a run would do, and what stands in its way; changes nothing (exit 9: it "
+               "would change something)",
     .flags = flags,
     .needs_state = true,
     .main = main_plan,

@@ -8,9 +8,10 @@
 enum { JITTER_MAX_S = 3600 };
 
 static const struct flag flags[] = {
-    {"startup-jitter", 0, "SECONDS", "wait a random time up to this before anything, for many states on one clock", "0",
+    {"startup-jitter", 0, "SECONDS",
+     "wait a random time up to this before anything, for many states on one clock", "0", false},
+    {"exit-code-locked", 0, NULL, "exit 3 in place of 0 when another run holds the lock", NULL,
      false},
-    {"exit-code-locked", 0, NULL, "exit 3 in place of 0 when another run holds the lock", NULL, false},
     {.name = NULL},
 };
 
@@ -41,7 +42,8 @@ static int main_run(struct cli *cli, struct error *err)
 const struct command command_run = {
     .name = "run",
     .arguments = "",
-    .summary = "compare what is asked for with what is there, and restore if they differ (the default)",
+    .summary =
+        "compare what is asked for with what is there, and restore if they differ (the default)",
     .flags = flags,
     .needs_state = true,
     .main = main_run,

@@ -43,12 +43,14 @@ static void print_kept(struct cli *cli, const struct look *look)
     if (!cli_is_text(cli))
         return; /* `collect` prints them for machines */
     for (size_t i = 0; i < look->kept_count; i++)
-        printf("%-22s %s (%s, %s%s)\n", look->kept[i].kind, look->kept[i].name, cli_size(cli, look->kept[i].size_bytes),
-               look->kept[i].expires_at[0] ? "until " : "until dropped by hand", look->kept[i].expires_at);
+        printf("%-22s %s (%s, %s%s)\n", look->kept[i].kind, look->kept[i].name,
+               cli_size(cli, look->kept[i].size_bytes),
+               look->kept[i].expires_at[0] ? "until " : "until dropped by hand",
+               look->kept[i].expires_at);
 }
 
-/* The record is worth showing when the state is broken or the server is away: those are said, and are not errors
- * of this command as long as there is something to show. */
+/* The record is worth showing when the state is broken or the server is away: those are said, and
+ * are not errors of this command as long as there is something to show. */
 static int main_status(struct cli *cli, struct error *err)
 {
     if (cli_open_store(cli, err))

@@ -33,8 +33,8 @@ static enum errc read_whole(const char *path, struct str *ret_text, struct error
 /* A ConfigMap has a `data` or a `kind`; a bare restore.yaml has a `database` at its top. */
 static bool is_config_map(const char *text)
 {
-    return text_has_prefix(text, "data:") || strstr(text, "\ndata:") || text_has_prefix(text, "kind:") ||
-           strstr(text, "\nkind:");
+    return text_has_prefix(text, "data:") || strstr(text, "\ndata:") ||
+           text_has_prefix(text, "kind:") || strstr(text, "\nkind:");
 }
 
 static int main_validate(struct cli *cli, struct error *err)

@@ -49,14 +49,16 @@ static enum errc take_environment(struct flags *flags, struct arena *arena, stru
             continue;
         }
         if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-            return error_set(err, ERR_USAGE, "environment variable '%s' must be 'true' or 'false'", name);
+            return error_set(err, ERR_USAGE, "environment variable '%s' must be 'true' or 'false'",
+                             name);
         if (strcmp(value, "true") == 0)
             flags->given[i] = "true";
     }
     return RR_OK;
 }
 
-enum errc flags_parse(struct flags *flags, struct arena *arena, int argc, char **argv, struct error *err)
+enum errc flags_parse(struct flags *flags, struct arena *arena, int argc, char **argv,
+                      struct error *err)
 {
     enum { HELP = 1000 };
     struct option options[FLAGS_MAX + 2] = {0};
@@ -64,7 +66,8 @@ enum errc flags_parse(struct flags *flags, struct arena *arena, int argc, char *
     str_append(&letters, ":h");
     for (size_t i = 0; i < flags->count; i++) {
         const struct flag *flag = flags->table[i];
-        options[i] = (struct option){flag->name, flag->value ? required_argument : no_argument, NULL, (int)i};
+        options[i] = (struct option){flag->name, flag->value ? required_argument : no_argument,
+                                     NULL, (int)i};
         if (flag->letter)
             str_printf(&letters, "%c%s", flag->letter, flag->value ? ":" : "");
     }
@@ -104,13 +107,14 @@ bool flags_is_set(const struct flags *flags, const char *name)
     return flags_get(flags, name) != NULL;
 }
 
-enum errc flags_get_count(const struct flags *flags, const char *name, uint64_t max, uint64_t *ret_value,
-                          struct error *err)
+enum errc flags_get_count(const struct flags *flags, const char *name, uint64_t max,
+                          uint64_t *ret_value, struct error *err)
 {
     const char *text = flags_get(flags, name);
     if (text_to_u64(text, max, ret_value))
         return RR_OK;
-    return error_set(err, ERR_USAGE, "'--%s' must be a whole number from 0 to %llu", name, (unsigned long long)max);
+    return error_set(err, ERR_USAGE, "'--%s' must be a whole number from 0 to %llu", name,
+                     (unsigned long long)max);
 }
 
 void flags_print(const struct flags *flags)
@@ -118,8 +122,9 @@ void flags_print(const struct flags *flags)
     for (size_t i = 0; i < flags->count; i++) {
         const struct flag *flag = flags->table[i];
         char left[80];
-        snprintf(left, sizeof left, "%c%c%c --%s%s%s", flag->letter ? '-' : ' ', flag->letter ? flag->letter : ' ',
-                 flag->letter ? ',' : ' ', flag->name, flag->value ? " " : "", flag->value ? flag->value : "");
+        snprintf(left, sizeof left, "%c%c%c --%s%s%s", flag->letter ? '-' : ' ',
+                 flag->letter ? flag->letter : ' ', flag->letter ? ',' : ' ', flag->name,
+                 flag->value ? " " : "", flag->value ? flag->value : "");
         printf("  %-30s %s", left, flag->help);
         printf(flag->fallback ? " (default: %s)\n" : "\n", flag->fallback);
     }

@@ -145,7 +145,8 @@ static const char *take_zone(const char **p, struct written_time *t)
     return NULL;
 }
 
-/* A leap second is the last second of a month in UTC; which months have one is not knowable ahead.
+/*
+ * A leap second is the last second of a month in UTC; which months have one is not knowable ahead.
  */
 static bool is_leap_second(int64_t following_second)
 {

@@ -48,7 +48,8 @@ static enum errc ask(struct builder *b, const char *sql, uint32_t oid, struct ro
     return conn_query(b->conn, b->arena, sql, params, 1, ret_rows, err);
 }
 
-/* --- what the target has -----------------------------------------------------------------------
+/*
+ * --- what the target has -----------------------------------------------------------------------
  */
 
 static enum errc reset_grants(struct builder *b, uint32_t oid, struct error *err)
@@ -121,7 +122,8 @@ static enum errc reset_target(struct builder *b, const char *to_name, uint32_t f
     return RR_OK;
 }
 
-/* --- what the live database has ----------------------------------------------------------------
+/*
+ * --- what the live database has ----------------------------------------------------------------
  */
 
 /* No list of grants stands for the built-in one; staging has a list, because PUBLIC was shut out of
@@ -252,7 +254,8 @@ static enum errc build(struct builder *b, const struct database_info *from, cons
     return add_comment(b, from->oid, ret_comment, err);
 }
 
-/* --- the plan ----------------------------------------------------------------------------------
+/*
+ * --- the plan ----------------------------------------------------------------------------------
  */
 
 static void render_statements(struct carry_over *plan)
@@ -313,10 +316,12 @@ enum errc carry_over_leave_out(struct carry_over *plan, const struct carry_over 
     return RR_OK;
 }
 
-/* --- rehearsal ---------------------------------------------------------------------------------
+/*
+ * --- rehearsal ---------------------------------------------------------------------------------
  */
 
-/* The quoted name between " SET " and " TO " of a part that sets a parameter, as text and length.
+/*
+ * The quoted name between " SET " and " TO " of a part that sets a parameter, as text and length.
  */
 static bool find_parameter(const struct carry_part *part, const char **ret_name, int *ret_length)
 {

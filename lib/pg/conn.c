@@ -42,7 +42,8 @@ static const char *field_of(const PGresult *result, int field)
     return text ? text : "";
 }
 
-/* --- notices -----------------------------------------------------------------------------------
+/*
+ * --- notices -----------------------------------------------------------------------------------
  */
 
 static void take_notice(void *context, const PGresult *result)
@@ -65,7 +66,8 @@ static void take_notice(void *context, const PGresult *result)
     }
 }
 
-/* --- opening and closing -----------------------------------------------------------------------
+/*
+ * --- opening and closing -----------------------------------------------------------------------
  */
 
 /* Role and database may carry settings that get in our way; a session of ours starts from known
@@ -150,7 +152,8 @@ void conn_drop(struct conn *conn)
     conn->is_lost = true;
 }
 
-/* --- waiting and cancelling --------------------------------------------------------------------
+/*
+ * --- waiting and cancelling --------------------------------------------------------------------
  */
 
 static void send_cancel(void *work)
@@ -305,7 +308,8 @@ void conn_finish(struct conn *conn, struct conn_wait *wait)
     end_cancelling(conn, wait);
 }
 
-/* --- statements --------------------------------------------------------------------------------
+/*
+ * --- statements --------------------------------------------------------------------------------
  */
 
 /* Rows on their way from libpq into the arena. */
@@ -495,7 +499,8 @@ enum errc conn_exec_meanwhile(struct conn *conn, const char *sql, unsigned inter
     return rc;
 }
 
-/* --- questions ---------------------------------------------------------------------------------
+/*
+ * --- questions ---------------------------------------------------------------------------------
  */
 
 int conn_server_version(const struct conn *conn)

@@ -121,7 +121,8 @@ enum errc control_history_of_run(struct control *control, struct arena *arena, c
 enum errc control_history_of_oid(struct control *control, struct arena *arena, uint32_t new_oid,
                                  struct history_row *ret_row, bool *ret_is_found,
                                  struct error *err) RR_MUST_CHECK;
-/* Records that the live database is taken as it is, kind "adopt", fence checked in the transaction.
+/*
+ * Records that the live database is taken as it is, kind "adopt", fence checked in the transaction.
  */
 enum errc control_history_adopt(struct control *control, uint32_t live_oid, const char *desired,
                                 const char *request, struct error *err) RR_MUST_CHECK;

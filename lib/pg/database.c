@@ -27,7 +27,8 @@ void findings_add(struct findings *findings, const char *fmt, ...)
     findings->items[findings->count++] = arena_strdup(findings->arena, str_text(&text));
 }
 
-/* --- find --------------------------------------------------------------------------------------
+/*
+ * --- find --------------------------------------------------------------------------------------
  */
 
 /* Columns of pg_database that came and went with the versions: provider, locale, rules. */
@@ -89,7 +90,8 @@ enum errc database_find(struct control *control, struct arena *arena, const char
     return RR_OK;
 }
 
-/* --- look inside -------------------------------------------------------------------------------
+/*
+ * --- look inside -------------------------------------------------------------------------------
  */
 
 static const char find_content[] =
@@ -136,7 +138,8 @@ enum errc database_look_inside(struct control *control, struct arena *arena, con
     return RR_OK;
 }
 
-/* --- verify ------------------------------------------------------------------------------------
+/*
+ * --- verify ------------------------------------------------------------------------------------
  */
 
 /* An index of a partitioned table is not valid while a partition lacks its part, which the dump may

@@ -114,7 +114,8 @@ enum errc control_lock(struct control *control, struct arena *arena, bool *ret_i
     return RR_OK;
 }
 
-/* --- fence -------------------------------------------------------------------------------------
+/*
+ * --- fence -------------------------------------------------------------------------------------
  */
 
 static const char read_fence[] = "SELECT token, run_id, recovering, phase, state_ref"

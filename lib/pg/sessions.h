@@ -35,7 +35,8 @@ struct sessions {
     size_t blocker_count;
 };
 
-/* One pass; a `meanwhile` of conn_exec_meanwhile(). Its failures show in the statement that waits.
+/*
+ * One pass; a `meanwhile` of conn_exec_meanwhile(). Its failures show in the statement that waits.
  */
 void sessions_end(void *sessions);
 /* For a new try: forgets who is in the way. */

@@ -86,7 +86,8 @@ static void add_shape(struct str *sql, struct arena *arena, const struct databas
         add_option(sql, arena, "BUILTIN_LOCALE", shape->locale);
 }
 
-/* Naming the tablespace asks for a right on it, even if it is where the database would go anyway.
+/*
+ * Naming the tablespace asks for a right on it, even if it is where the database would go anyway.
  */
 static enum errc needs_tablespace(struct conn *conn, struct arena *arena, const char *tablespace,
                                   bool *ret_needs, struct error *err)
@@ -149,7 +150,8 @@ static enum errc create(struct control *control, struct conn *conn, const char *
     return rc ? err->code : RR_OK;
 }
 
-/* The load is nobody else's business, until the swap gives the database the grants of the live one.
+/*
+ * The load is nobody else's business, until the swap gives the database the grants of the live one.
  */
 static enum errc close_to_public(struct conn *conn, const char *name, struct error *err)
 {

@@ -54,7 +54,8 @@ static const char *identifier(struct work *w, const char *name)
     return sql_identifier(w->arena, name);
 }
 
-/* --- before ------------------------------------------------------------------------------------
+/*
+ * --- before ------------------------------------------------------------------------------------
  */
 
 /* One run may swap twice (a smoke check fails, and it swaps back): the second name gets a number
@@ -119,7 +120,8 @@ static enum errc prepare(struct work *w, struct error *err)
     return RR_OK;
 }
 
-/* --- the message -------------------------------------------------------------------------------
+/*
+ * --- the message -------------------------------------------------------------------------------
  */
 
 static void add_block(struct work *w, const char *body)
@@ -307,7 +309,8 @@ static enum errc compose(struct work *w, struct error *err)
     return str_check(&w->message, "the swap's message", err);
 }
 
-/* --- sending it --------------------------------------------------------------------------------
+/*
+ * --- sending it --------------------------------------------------------------------------------
  */
 
 static bool has_state(const struct error *error, const char *const states[])
@@ -324,7 +327,8 @@ static enum errc classify(struct work *w, struct error *err, bool *ret_may_pass)
 {
     static const char *const fence[] = {"RR001", "RR002", NULL};
     static const char *const changed[] = {"RR003", "3D000", "42P04", NULL};
-    /* XX000 is "tuple concurrently updated": somebody else's GRANT or ALTER on the same database.
+    /*
+     * XX000 is "tuple concurrently updated": somebody else's GRANT or ALTER on the same database.
      */
     static const char *const passing[] = {"55006", "55P03", "40P01", "57014", "XX000", NULL};
     *ret_may_pass = false;
@@ -431,7 +435,8 @@ enum errc database_swap(struct control *control, struct arena *arena, const stru
     return RR_OK;
 }
 
-/* --- afterwards --------------------------------------------------------------------------------
+/*
+ * --- afterwards --------------------------------------------------------------------------------
  */
 
 enum errc database_look(struct control *control, const char *run_id, uint32_t expected_oid,

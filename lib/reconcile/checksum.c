@@ -1,6 +1,7 @@
 /*
- * The checksum of the whole object, computed beside the load by a thread that reads it from end to end: the load
- * reads ranges, and not all of them. When it is wrong the load is stopped; the swap waits for its answer.
+ * The checksum of the whole object, computed beside the load by a thread that reads it from end to
+ * end: the load reads ranges, and not all of them. When it is wrong the load is stopped; the swap
+ * waits for its answer.
  */
 #include <string.h>
 

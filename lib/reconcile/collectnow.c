@@ -26,8 +26,8 @@ static enum errc drop_now(struct run *run, const char *name, struct error *err)
     }
     STR_GUARD struct str shown = STR_INIT(300);
     str_append_quoted(&shown, name, 100);
-    error_set(err, ERR_NOTHING_KEPT, "%s is not in the registry of '%s': it is left alone", str_text(&shown),
-              run->spec.database);
+    error_set(err, ERR_NOTHING_KEPT, "%s is not in the registry of '%s': it is left alone",
+              str_text(&shown), run->spec.database);
     return error_hint(err, "`collect` lists what is kept");
 }
 

@@ -167,7 +167,8 @@ static struct decision row_4_in_place(const struct facts *f)
         say(&d, "%s holds %s", f->database, f->desired);
         return d;
     }
-    /* After a rollback lastAppliedTimestamp still says what was rolled back: nobody has reverted anything. */
+    /* After a rollback lastAppliedTimestamp still says what was rolled back: nobody has reverted
+     * anything. */
     const struct decide_history *h = &f->in->history;
     bool says_what_was_held = h->kind == HISTORY_ROLLBACK && h->held.exists &&
                               state_time_is(&f->in->last_applied, h->held.desired);

@@ -1,9 +1,10 @@
 /*
  * A step has failed: what is done about it at once.
  *
- * Before the commit point everything is undone and the application goes on with the old data. After it nothing is
- * undone: the next run finishes, except that a failed smoke check swaps back. A lost session means that nothing is
- * known and nothing may be done until the lock is ours again; then the database says which of the two it is.
+ * Before the commit point everything is undone and the application goes on with the old data. After
+ * it nothing is undone: the next run finishes, except that a failed smoke check swaps back. A lost
+ * session means that nothing is known and nothing may be done until the lock is ours again; then
+ * the database says which of the two it is.
  */
 #include <string.h>
 
@@ -29,7 +30,8 @@ static enum errc settle(struct run *run, struct error *err)
             *err = own;
             return err->code;
         }
-        log_error("could not be settled now: the next run finishes or undoes it", LOG_TEXT("cause", own.text));
+        log_error("could not be settled now: the next run finishes or undoes it",
+                  LOG_TEXT("cause", own.text));
         return err->code;
     }
     if (run->recovered != RECOVERED_FINISHED || !text_equal(run->recovered_run_id, run->run_id))
@@ -45,21 +47,27 @@ static enum errc swap_back(struct run *run, struct error *err)
     log_error(err->text, LOG_TEXT("next", "swapping back"));
     if (steps_run_one(run, STEP_SWAP_BACK, &own) ||
         run_finish(run, OUTCOME_FAILED, errc_reason(ERR_SMOKE), err->text, &own)) {
-        log_error("swapping back failed: the next run goes on with it", LOG_TEXT("cause", own.text));
+        log_error("swapping back failed: the next run goes on with it",
+                  LOG_TEXT("cause", own.text));
         return err->code;
     }
-    return error_hint(err, "the old data is live again and the application is back; this backup is not restored again "
-                           "until another timestamp or restoreRequest is asked for");
+    return error_hint(
+        err,
+        "the old data is live again and the application is back; this backup is not restored again "
+        "until another timestamp or restoreRequest is asked for");
 }
 
 static enum errc undo(struct run *run, struct error *err)
 {
     struct error own = ERROR_INIT;
     if (steps_undo(run, run->step, &own))
-        return err->code; /* said by steps_undo(); the journal stays unfinished, the next run goes on */
-    enum outcome_result result = outcome_result_of(err->code, outcome_exit_code(err->code, run->step));
+        return err
+            ->code; /* said by steps_undo(); the journal stays unfinished, the next run goes on */
+    enum outcome_result result =
+        outcome_result_of(err->code, outcome_exit_code(err->code, run->step));
     if (run_finish(run, result, errc_reason(err->code), err->text, &own))
-        log_error("the journal could not be closed: the next run does it", LOG_TEXT("cause", own.text));
+        log_error("the journal could not be closed: the next run does it",
+                  LOG_TEXT("cause", own.text));
     return err->code;
 }
 

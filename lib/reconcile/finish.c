@@ -8,8 +8,8 @@
 #include "lib/base/log.h"
 #include "lib/reconcile/run.h"
 
-enum errc run_finish(struct run *run, enum outcome_result result, const char *reason, const char *message,
-                     struct error *err)
+enum errc run_finish(struct run *run, enum outcome_result result, const char *reason,
+                     const char *message, struct error *err)
 {
     struct journal *j = &run->journal;
     bool was_idle = journal_is_idle(j);
@@ -29,17 +29,19 @@ enum errc run_finish(struct run *run, enum outcome_result result, const char *re
     enum errc code = journal_write(j, err);
     if (code || !run->control || control_is_lost(run->control))
         return code;
-    /* After the journal: a process that dies in between leaves a fence that names the run of an idle journal, which
-     * the next one takes for closed and clears. The other way round the journal's work would be taken for somebody else's. */
+    /* After the journal: a process that dies in between leaves a fence that names the run of an
+     * idle journal, which the next one takes for closed and clears. The other way round the
+     * journal's work would be taken for somebody else's. */
     return control_fence_clear(run->control, err);
 }
 
-/* An attempt that failed: may it be tried again, and when. One that was interrupted, or that ended with a finding before
- * anything was loaded, is given back. */
+/* An attempt that failed: may it be tried again, and when. One that was interrupted, or that ended
+ * with a finding before anything was loaded, is given back. */
 static void record_attempt_end(struct run *run, const struct error *cause, int exit_code)
 {
     struct journal *j = &run->journal;
-    if (cause->code == ERR_CANCELLED || cause->code == ERR_SUPERSEDED || cause->code == ERR_PREFLIGHT) {
+    if (cause->code == ERR_CANCELLED || cause->code == ERR_SUPERSEDED ||
+        cause->code == ERR_PREFLIGHT) {
         uint64_t attempts = journal_count(j, J_ATTEMPTS);
         journal_setf(j, J_ATTEMPTS, "%" PRIu64, attempts ? attempts - 1 : 0);
         return;
@@ -54,8 +56,8 @@ static void record_attempt_end(struct run *run, const struct error *cause, int e
         journal_set(j, J_NOT_BEFORE, run_now(run, decide_pause_s(journal_count(j, J_ATTEMPTS))));
 }
 
-/* No such backup: asking again cannot help until something else is asked for. It was found before an attempt began,
- * so the key is recorded here. */
+/* No such backup: asking again cannot help until something else is asked for. It was found before
+ * an attempt began, so the key is recorded here. */
 static void record_final_refusal(struct run *run, const struct error *cause, int exit_code)
 {
     struct journal *j = &run->journal;
@@ -80,14 +82,16 @@ static void record_final_refusal(struct run *run, const struct error *cause, int
     journal_set(j, J_FAILURE_FINAL, "true");
 }
 
-/* Puts a failure into the journal. An unfinished run stays unfinished: only what a person reads changes. A journal
- * that cannot be written (or is not ours) is left alone; the failure is in the log and in the last line anyway. */
+/* Puts a failure into the journal. An unfinished run stays unfinished: only what a person reads
+ * changes. A journal that cannot be written (or is not ours) is left alone; the failure is in the
+ * log and in the last line anyway. */
 void run_record_failure(struct run *run, const struct error *cause)
 {
     struct journal *j = &run->journal;
     int exit_code = outcome_exit_code(cause->code, run->step);
     outcome_set_error(&run->outcome, cause, run->step);
-    if (!j->store || cause->code == ERR_LOCKED || cause->code == ERR_JOURNAL_CORRUPT || cause->code == ERR_CONFLICT)
+    if (!j->store || cause->code == ERR_LOCKED || cause->code == ERR_JOURNAL_CORRUPT ||
+        cause->code == ERR_CONFLICT)
         return;
     bool is_locked = false;
     struct error own = ERROR_INIT;

@@ -44,7 +44,8 @@ enum errc journal_read(struct store *store, struct journal *ret_journal, struct 
     return RR_OK;
 }
 
-/* Our values in table order, then names of a newer version of this program, which are not ours to lose. */
+/* Our values in table order, then names of a newer version of this program, which are not ours to
+ * lose. */
 static void render(struct journal *journal)
 {
     struct journal_data old = journal->data, now = old;

@@ -1,10 +1,10 @@
 /*
  * journal - the program's own record of a run, in the store, written by compare-and-swap.
  *
- * Flat names and values, all strings. The table below is every name there is; those marked public may be
- * relied on by others (kubectl, scripts, alerts), the rest is private. An empty value means absent.
- * journal_set() changes memory only; journal_write() makes it true. Undo is written before the effect that it
- * undoes.
+ * Flat names and values, all strings. The table below is every name there is; those marked public
+ * may be relied on by others (kubectl, scripts, alerts), the rest is private. An empty value means
+ * absent. journal_set() changes memory only; journal_write() makes it true. Undo is written before
+ * the effect that it undoes.
  *
  * The journal is a help, never evidence: what happened is decided by the database's own record.
  */
@@ -72,11 +72,12 @@ struct journal {
 
 #define JOURNAL_IDLE "Idle"
 
-/* Reads it from the store into `ret_journal`, which the caller releases. Unknown names are kept and written
- * back. */
-enum errc journal_read(struct store *store, struct journal *ret_journal, struct error *err)
-    RR_MUST_CHECK;
-/* Writes if anything changed since it was read or written. ERR_CONFLICT: another run wrote meanwhile. */
+/* Reads it from the store into `ret_journal`, which the caller releases. Unknown names are kept and
+ * written back. */
+enum errc journal_read(struct store *store, struct journal *ret_journal,
+                       struct error *err) RR_MUST_CHECK;
+/* Writes if anything changed since it was read or written. ERR_CONFLICT: another run wrote
+ * meanwhile. */
 enum errc journal_write(struct journal *journal, struct error *err) RR_MUST_CHECK;
 void journal_release(struct journal *journal);
 #define JOURNAL_GUARD __attribute__((cleanup(journal_release)))

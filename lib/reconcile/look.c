@@ -15,7 +15,8 @@ enum errc look_at_state(struct look *look, const struct run_options *options, st
     look->has_journal = look->run.journal.store != NULL;
     if (code)
         return code;
-    return run_parse_spec(&look->run, look->run.view.spec_text, look->run.view.spec_first_line, err);
+    return run_parse_spec(&look->run, look->run.view.spec_text, look->run.view.spec_first_line,
+                          err);
 }
 
 /* No lock, no fence, nothing created. */
@@ -41,9 +42,11 @@ enum errc look_at_database(struct look *look, struct error *err)
     enum errc code = connect(look, err);
     if (code || !look->has_control)
         return code;
-    if ((code = control_registry_list(run->control, &run->arena, &look->kept, &look->kept_count, err)))
+    if ((code =
+             control_registry_list(run->control, &run->arena, &look->kept, &look->kept_count, err)))
         return code;
-    return control_history_list(run->control, &run->arena, HISTORY_ROWS, &look->history, &look->history_count, err);
+    return control_history_list(run->control, &run->arena, HISTORY_ROWS, &look->history,
+                                &look->history_count, err);
 }
 
 /* Whose the database is, and whether a run was cut off. */
@@ -53,18 +56,21 @@ static enum errc look_at_fence(struct look *look, struct error *err)
     struct fence fence;
     const char *owner_run = NULL, *ref = run->store->ref;
     bool is_found = false;
-    enum errc code = control_fence_read(run->control, &run->arena, &fence, &owner_run, &is_found, err);
+    enum errc code =
+        control_fence_read(run->control, &run->arena, &fence, &owner_run, &is_found, err);
     if (code)
         return code;
     if (!journal_is_idle(&run->journal))
         look->unfinished = journal_get(&run->journal, J_RUN_ID);
     else if (is_found && fence.phase[0])
         look->unfinished = fence.displaced ? fence.displaced : owner_run;
-    if (!is_found || strcmp(fence.state_ref, ref) == 0 || text_equal(run->view.take_over, fence.state_ref))
+    if (!is_found || strcmp(fence.state_ref, ref) == 0 ||
+        text_equal(run->view.take_over, fence.state_ref))
         return RR_OK;
-    error_set(err, ERR_FOREIGN_STATE, "database '%s' is managed by another state, '%s'", run->spec.database,
-              fence.state_ref);
-    return error_hint(err, "if that one is gone for good, add takeOver: \"%s\" to this state", fence.state_ref);
+    error_set(err, ERR_FOREIGN_STATE, "database '%s' is managed by another state, '%s'",
+              run->spec.database, fence.state_ref);
+    return error_hint(err, "if that one is gone for good, add takeOver: \"%s\" to this state",
+                      fence.state_ref);
 }
 
 enum errc look_plan(struct look *look, struct error *err)

@@ -1,5 +1,6 @@
 /*
- * look - what a run would do and what there is, without changing anything: for plan, status and collect.
+ * look - what a run would do and what there is, without changing anything: for plan, status and
+ * collect.
  */
 #ifndef RR_RECONCILE_LOOK_H
 #define RR_RECONCILE_LOOK_H
@@ -16,12 +17,14 @@ struct look {
     size_t kept_count;
     struct history_row *history;
     size_t history_count;
-    bool has_control;         /* there is a control database */
-    const char *unfinished;   /* look_plan(): run that the next one finishes or undoes first, NULL: none */
+    bool has_control; /* there is a control database */
+    const char
+        *unfinished; /* look_plan(): run that the next one finishes or undoes first, NULL: none */
 };
 
 /* State and journal; no database. The journal is there (has_journal) even when the state is not. */
-enum errc look_at_state(struct look *look, const struct run_options *options, struct error *err) RR_MUST_CHECK;
+enum errc look_at_state(struct look *look, const struct run_options *options,
+                        struct error *err) RR_MUST_CHECK;
 /* What is kept and what was done, from the control database. */
 enum errc look_at_database(struct look *look, struct error *err) RR_MUST_CHECK;
 /* What a run would decide now, with the findings of its preflight when that is a restore. */

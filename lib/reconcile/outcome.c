@@ -9,7 +9,8 @@ int outcome_exit_code(enum errc code, enum step step)
     if (is_before_stage && exit_code == 10)
         return 14;
     if (code == ERR_PREFLIGHT)
-        return exit_code; /* also where it is found on the empty staging database: nothing was changed */
+        return exit_code; /* also where it is found on the empty staging database: nothing was
+                             changed */
     if (!is_before_stage && (exit_code == 4 || exit_code == 14))
         return 10;
     return exit_code;
@@ -18,10 +19,14 @@ int outcome_exit_code(enum errc code, enum step step)
 const char *outcome_result_name(enum outcome_result result)
 {
     static const char *const names[] = {
-        [OUTCOME_NOTHING_TO_DO] = "NothingToDo", [OUTCOME_SUCCEEDED] = "Succeeded",
-        [OUTCOME_FAILED] = "Failed",             [OUTCOME_REFUSED] = "Refused",
-        [OUTCOME_INTERRUPTED] = "Interrupted",   [OUTCOME_SUPERSEDED] = "Superseded",
-        [OUTCOME_ROLLED_BACK] = "RolledBack",    [OUTCOME_LOCKED] = "Locked",
+        [OUTCOME_NOTHING_TO_DO] = "NothingToDo",
+        [OUTCOME_SUCCEEDED] = "Succeeded",
+        [OUTCOME_FAILED] = "Failed",
+        [OUTCOME_REFUSED] = "Refused",
+        [OUTCOME_INTERRUPTED] = "Interrupted",
+        [OUTCOME_SUPERSEDED] = "Superseded",
+        [OUTCOME_ROLLED_BACK] = "RolledBack",
+        [OUTCOME_LOCKED] = "Locked",
     };
     return names[result];
 }

@@ -21,7 +21,8 @@ enum outcome_result {
     OUTCOME_LOCKED,
 };
 
-/* All zero is "nothing happened yet". Texts are copies inside the struct or live as long as the program. */
+/* All zero is "nothing happened yet". Texts are copies inside the struct or live as long as the
+ * program. */
 struct outcome {
     enum outcome_result result;
     int exit_code;
@@ -37,8 +38,8 @@ struct outcome {
     bool has_swapped;
 };
 
-/* Exit code of a failure, by where the run had come: before the staging step nothing was changed (4, 14), from
- * there on the restore failed and the application is back (10). */
+/* Exit code of a failure, by where the run had come: before the staging step nothing was changed
+ * (4, 14), from there on the restore failed and the application is back (10). */
 int outcome_exit_code(enum errc code, enum step step);
 /* Succeeded, Failed, ... as the journal has it. */
 const char *outcome_result_name(enum outcome_result result);

@@ -1,5 +1,6 @@
 /*
- * Preflight: everything that would go wrong later, found before anything is changed, all findings at once.
+ * Preflight: everything that would go wrong later, found before anything is changed, all findings
+ * at once.
  */
 #include <string.h>
 
@@ -7,8 +8,8 @@
 #include "lib/base/str.h"
 #include "lib/reconcile/run.h"
 
-/* A finding that is an error of its own: trouble that may pass ends the preflight at once (nothing can be said
- * about the rest), anything else becomes one more finding. */
+/* A finding that is an error of its own: trouble that may pass ends the preflight at once (nothing
+ * can be said about the rest), anything else becomes one more finding. */
 static enum errc take_finding(struct run *run, struct findings *findings, struct error *own,
                               struct error *err)
 {
@@ -46,7 +47,8 @@ static enum errc open_backup(struct run *run, struct error *err)
     source_free(run->source);
     run->source = NULL;
     if ((code = backup_open(object, run->options->cancel, &run->source, err)) ||
-        (code = backup_find_checksum(object, run->options->cancel, &run->arena, &run->checksum, err)))
+        (code =
+             backup_find_checksum(object, run->options->cancel, &run->arena, &run->checksum, err)))
         return code;
     log_info("backup chosen", LOG_TEXT("backup", run->backup.url),
              LOG_UINT("bytes", run->source->size_bytes),
@@ -105,7 +107,8 @@ enum errc run_find_problems(struct run *run, struct findings *findings, struct e
     } else if ((code = look_at_archive(run, findings, err))) {
         return code;
     }
-    return database_preflight(run->control, run->has_live ? &run->live : NULL, run->spec.jobs, findings, err);
+    return database_preflight(run->control, run->has_live ? &run->live : NULL, run->spec.jobs,
+                              findings, err);
 }
 
 enum errc preflight_apply(struct run *run, struct error *err)

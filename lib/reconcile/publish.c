@@ -1,5 +1,6 @@
 /*
- * Publish and Collect: what was applied is written where the user looks, and what is due is dropped.
+ * Publish and Collect: what was applied is written where the user looks, and what is due is
+ * dropped.
  */
 #include <string.h>
 
@@ -8,7 +9,8 @@
 
 enum { PUBLISH_TRIES = 3 };
 
-/* Compare-and-swap on what was read; somebody who writes the key at the same moment is read and overtaken. */
+/* Compare-and-swap on what was read; somebody who writes the key at the same moment is read and
+ * overtaken. */
 enum errc run_publish(struct run *run, const char *applied, struct error *err)
 {
     enum errc code = RR_OK;
@@ -24,8 +26,8 @@ enum errc run_publish(struct run *run, const char *applied, struct error *err)
     return code;
 }
 
-/* Recorded as done before it is published, and as published after: a process that dies in between is followed by
- * one that publishes without blaming anybody for a reverted value. */
+/* Recorded as done before it is published, and as published after: a process that dies in between
+ * is followed by one that publishes without blaming anybody for a reverted value. */
 enum errc publish_apply(struct run *run, struct error *err)
 {
     struct journal *j = &run->journal;
@@ -84,13 +86,14 @@ static enum errc note_previous(struct run *run, struct error *err)
         return code;
     journal_set(&run->journal, J_PREVIOUS, "");
     for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].kind, "previous") == 0 && strcmp(rows[i].state, "kept") == 0 && rows[i].exists)
+        if (strcmp(rows[i].kind, "previous") == 0 && strcmp(rows[i].state, "kept") == 0 &&
+            rows[i].exists)
             journal_set(&run->journal, J_PREVIOUS, rows[i].name);
     return RR_OK;
 }
 
-/* A database that cannot be dropped now (somebody's session, a slot) is reported and tried again by the next run:
- * it must not turn a restore that succeeded into a failure. */
+/* A database that cannot be dropped now (somebody's session, a slot) is reported and tried again by
+ * the next run: it must not turn a restore that succeeded into a failure. */
 enum errc collect_apply(struct run *run, struct error *err)
 {
     struct registry_row *rows;
@@ -107,8 +110,9 @@ enum errc collect_apply(struct run *run, struct error *err)
                 *err = own;
                 return err->code;
             }
-            log_warn("cannot drop a database whose time is over", LOG_TEXT("database", rows[i].name),
-                     LOG_TEXT("cause", own.text), LOG_TEXT("hint", own.hint));
+            log_warn("cannot drop a database whose time is over",
+                     LOG_TEXT("database", rows[i].name), LOG_TEXT("cause", own.text),
+                     LOG_TEXT("hint", own.hint));
             continue;
         }
         log_info("dropped", LOG_TEXT("database", rows[i].name), LOG_TEXT("kind", rows[i].kind));

@@ -36,7 +36,8 @@ const char *reader_quote(struct reader *r, const char *text);
 /* A text that is not empty; NULL after a finding. Plain numbers and truth values are no texts.
  * `word` names the value in findings, here and below. */
 const char *reader_text(struct reader *r, const char *word, const struct yaml_node *node);
-/* Whether it is a list with at least one entry and at most LIMIT_STEPS; an empty one is no finding.
+/*
+ * Whether it is a list with at least one entry and at most LIMIT_STEPS; an empty one is no finding.
  */
 bool reader_is_list(struct reader *r, const char *word, const struct yaml_node *node);
 bool reader_is_mapping(struct reader *r, const char *word, const struct yaml_node *node);

@@ -1,7 +1,7 @@
 /*
- * Rollback: the newest kept previous database becomes live again, with the same care as a restore: lock, fence,
- * preSteps, one transaction, look, postSteps. The key that it undoes is held: it is not restored again until another
- * timestamp or request is asked for.
+ * Rollback: the newest kept previous database becomes live again, with the same care as a restore:
+ * lock, fence, preSteps, one transaction, look, postSteps. The key that it undoes is held: it is
+ * not restored again until another timestamp or request is asked for.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,18 +17,21 @@ static enum errc find_kept(struct run *run, struct registry_row *ret_row, struct
     size_t count;
     enum errc code = control_registry_list(run->control, &run->arena, &rows, &count, err);
     for (size_t i = count; i-- > 0 && !code;)
-        if (strcmp(rows[i].kind, "previous") == 0 && strcmp(rows[i].state, "kept") == 0 && rows[i].exists) {
+        if (strcmp(rows[i].kind, "previous") == 0 && strcmp(rows[i].state, "kept") == 0 &&
+            rows[i].exists) {
             *ret_row = rows[i];
             return RR_OK;
         }
     if (code)
         return code;
-    error_set(err, ERR_NOTHING_KEPT, "no previous database of '%s' is kept: there is nothing to swap back",
+    error_set(err, ERR_NOTHING_KEPT,
+              "no previous database of '%s' is kept: there is nothing to swap back",
               run->spec.database);
     return error_hint(err, "restore a backup: set desiredBackupTimestamp (`backups` lists them)");
 }
 
-/* What is undone: the key of the data that is live, by the history where it is valid, else what is asked for. */
+/* What is undone: the key of the data that is live, by the history where it is valid, else what is
+ * asked for. */
 static enum errc find_held(struct run *run, struct error *err)
 {
     struct history_row row;
@@ -36,7 +39,8 @@ static enum errc find_held(struct run *run, struct error *err)
     enum errc code = control_history_newest(run->control, &run->arena, &row, &is_found, err);
     if (code)
         return code;
-    bool is_valid = is_found && run->has_live && row.is_on_this_system && row.new_oid == run->live.oid;
+    bool is_valid =
+        is_found && run->has_live && row.is_on_this_system && row.new_oid == run->live.oid;
     run->held_desired = is_valid ? row.desired : run->desired;
     run->held_request = is_valid ? row.request : run->request;
     return RR_OK;
@@ -45,12 +49,14 @@ static enum errc find_held(struct run *run, struct error *err)
 static enum errc check_ready(struct run *run, struct error *err)
 {
     struct findings findings = {.arena = &run->arena};
-    enum errc code = database_preflight(run->control, run->has_live ? &run->live : NULL, 0, &findings, err);
+    enum errc code =
+        database_preflight(run->control, run->has_live ? &run->live : NULL, 0, &findings, err);
     if (code || findings.count == 0)
         return code;
     for (size_t i = 0; i < findings.count; i++)
         log_error("preflight finding", LOG_TEXT("finding", findings.items[i]));
-    return error_set(err, ERR_PREFLIGHT, "%zu findings, nothing was changed: %s", findings.count, findings.items[0]);
+    return error_set(err, ERR_PREFLIGHT, "%zu findings, nothing was changed: %s", findings.count,
+                     findings.items[0]);
 }
 
 static enum errc record(struct run *run, const struct registry_row *kept, struct error *err)
@@ -74,11 +80,13 @@ enum errc run_close_rollback(struct run *run, struct error *err)
     struct journal *j = &run->journal;
     struct history_row row;
     bool is_found = false;
-    enum errc code = control_history_of_run(run->control, &run->arena, run->work_run_id, &row, &is_found, err);
+    enum errc code =
+        control_history_of_run(run->control, &run->arena, run->work_run_id, &row, &is_found, err);
     if (code)
         return code;
     if (!is_found)
-        return error_set(err, ERR_BUG, "the rollback of run '%s' has no history row", run->work_run_id);
+        return error_set(err, ERR_BUG, "the rollback of run '%s' has no history row",
+                         run->work_run_id);
     run_take_target(run);
     journal_set(j, J_APPLIED, row.desired);
     journal_set(j, J_APPLIED_REQUEST, row.request);
@@ -93,7 +101,8 @@ static enum errc act(struct run *run, const char **ret_name, struct error *err)
     struct registry_row kept = {0};
     enum errc code;
     if ((code = run_refresh_live(run, err)) || (code = find_kept(run, &kept, err)) ||
-        (code = find_held(run, err)) || (code = check_ready(run, err)) || (code = record(run, &kept, err)))
+        (code = find_held(run, err)) || (code = check_ready(run, err)) ||
+        (code = record(run, &kept, err)))
         return code;
     run->swap_kind = SWAP_ROLLBACK;
     run->staging_name = *ret_name = kept.name;
@@ -116,8 +125,8 @@ static enum errc rollback(struct run *run, struct error *err)
     if ((code = run_close_rollback(run, err)))
         return code;
     snprintf(run->outcome.message, sizeof run->outcome.message,
-             "'%s' is live again as '%s'; the database that it replaced is kept as '%s'",
-             name, run->spec.database, journal_get(&run->journal, J_PREVIOUS));
+             "'%s' is live again as '%s'; the database that it replaced is kept as '%s'", name,
+             run->spec.database, journal_get(&run->journal, J_PREVIOUS));
     run->outcome.result = OUTCOME_ROLLED_BACK;
     run->outcome.reason = "RolledBack";
     return run_finish(run, OUTCOME_ROLLED_BACK, "RolledBack", run->outcome.message, err);

@@ -32,7 +32,9 @@ static struct decide_journal journal_for_decision(const struct run *run)
     };
 }
 
-/* Times at which lastAppliedTimestamp was found reverted, newest last, those of the last hour only. */
+/*
+ * Times at which lastAppliedTimestamp was found reverted, newest last, those of the last hour only.
+ */
 static unsigned recent_reverts(struct run *run, struct str *ret_list)
 {
     int64_t now = clock_wall_s(run->options->clock);
@@ -40,7 +42,8 @@ static unsigned recent_reverts(struct run *run, struct str *ret_list)
     char *list = arena_strdup(&run->arena, journal_get(&run->journal, J_REVERTS)), *rest = NULL;
     for (char *word = strtok_r(list, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
         uint64_t at;
-        if (!text_to_u64(word, INT64_MAX, &at) || now - (int64_t)at > REVERT_WINDOW_S || (int64_t)at > now)
+        if (!text_to_u64(word, INT64_MAX, &at) || now - (int64_t)at > REVERT_WINDOW_S ||
+            (int64_t)at > now)
             continue;
         str_printf(ret_list, "%s%s", count ? "," : "", word);
         count++;
@@ -60,7 +63,8 @@ struct decide_attempts run_attempts(const struct run *run)
         .key = recorded_key_of(journal_get(j, J_DESIRED), journal_get(j, J_REQUEST)),
         .count = journal_count(j, J_ATTEMPTS),
         .is_final = journal_flag(j, J_FAILURE_FINAL),
-        .last_exit = journal_count(j, J_FAILURE_EXIT) <= 125 ? (int)journal_count(j, J_FAILURE_EXIT) : 10,
+        .last_exit =
+            journal_count(j, J_FAILURE_EXIT) <= 125 ? (int)journal_count(j, J_FAILURE_EXIT) : 10,
         .not_before_s = not_before.seconds,
     };
 }
@@ -77,10 +81,12 @@ static enum history_kind history_kind_of(const char *kind)
 static enum errc gather_history(struct run *run, struct decide_input *input, struct error *err)
 {
     struct history_row row;
-    enum errc code = control_history_newest(run->control, &run->arena, &row, &input->history.exists, err);
+    enum errc code =
+        control_history_newest(run->control, &run->arena, &row, &input->history.exists, err);
     if (code || !input->history.exists)
         return code;
-    input->history.is_valid = run->has_live && row.is_on_this_system && row.new_oid == run->live.oid;
+    input->history.is_valid =
+        run->has_live && row.is_on_this_system && row.new_oid == run->live.oid;
     input->history.kind = history_kind_of(row.kind);
     input->history.key = recorded_key_of(row.desired, row.request);
     input->history.held = recorded_key_of(row.held_desired, row.held_request);
@@ -93,7 +99,8 @@ static enum errc gather_previous(struct run *run, struct decide_input *input, st
     size_t count;
     enum errc code = control_registry_list(run->control, &run->arena, &rows, &count, err);
     for (size_t i = 0; i < count && !code; i++) /* oldest first: the newest stays */
-        if (strcmp(rows[i].kind, "previous") == 0 && strcmp(rows[i].state, "kept") == 0 && rows[i].exists)
+        if (strcmp(rows[i].kind, "previous") == 0 && strcmp(rows[i].state, "kept") == 0 &&
+            rows[i].exists)
             input->previous = recorded_key_of(rows[i].desired, rows[i].request);
     return code;
 }
@@ -115,7 +122,8 @@ static enum errc gather_live(struct run *run, struct decide_input *input, struct
                   : content == DATABASE_HOLDS_TABLES ? LIVE_HOLDS_TABLES
                                                      : LIVE_UNKNOWN;
     if (content == DATABASE_UNKNOWN)
-        log_warn("the live database cannot be looked into: it counts as holding tables", LOG_TEXT("cause", why));
+        log_warn("the live database cannot be looked into: it counts as holding tables",
+                 LOG_TEXT("cause", why));
     return RR_OK;
 }
 
@@ -133,20 +141,23 @@ enum errc run_gather(struct run *run, struct decide_input *ret_input, struct err
         .reverts_last_hour = recent_reverts(run, &reverts),
     };
     /* What we wrote ourselves for another database is nobody's word about this one. */
-    if (journal_get(&run->journal, J_TARGET)[0] && !input.journal.is_for_target && input.journal.applied.exists &&
+    if (journal_get(&run->journal, J_TARGET)[0] && !input.journal.is_for_target &&
+        input.journal.applied.exists &&
         state_time_is(&input.last_applied, input.journal.applied.desired))
         input.last_applied = (struct state_time){.kind = STATE_TIME_MISSING};
     enum errc code = gather_live(run, &input, err);
-    if (code || (code = gather_history(run, &input, err)) || (code = gather_previous(run, &input, err)))
+    if (code || (code = gather_history(run, &input, err)) ||
+        (code = gather_previous(run, &input, err)))
         return code;
     *ret_input = input;
     return RR_OK;
 }
 
-/* --- opening ---------------------------------------------------------------------------------------- */
+/* --- opening
+ * ---------------------------------------------------------------------------------------- */
 
-/* Recovery comes before the configuration is parsed: a ConfigMap that is broken or gone must keep nobody's
- * application down. What it needs stands in the journal. */
+/* Recovery comes before the configuration is parsed: a ConfigMap that is broken or gone must keep
+ * nobody's application down. What it needs stands in the journal. */
 static enum errc recover_first(struct run *run, struct error *err)
 {
     if (journal_is_idle(&run->journal) || !journal_get(&run->journal, J_PLAN)[0])
@@ -194,7 +205,8 @@ enum errc run_open(struct run *run, struct error *err)
         return code;
     log_set_phase("Decide");
     error_clear(&state_err);
-    const char *connected_to = run->control ? run->spec.database : NULL, *control_database = run->spec.control_database;
+    const char *connected_to = run->control ? run->spec.database : NULL,
+               *control_database = run->spec.control_database;
     if ((code = run_read_state(run, err)) ||
         (code = run_parse_spec(run, run->view.spec_text, run->view.spec_first_line, err)))
         return code;
@@ -209,7 +221,8 @@ enum errc run_open(struct run *run, struct error *err)
     return did ? run_read_state(run, err) : RR_OK;
 }
 
-/* --- acting on the decision ------------------------------------------------------------------------- */
+/* --- acting on the decision
+ * ------------------------------------------------------------------------- */
 
 static void set_done(struct run *run)
 {
@@ -237,7 +250,8 @@ static enum errc republish(struct run *run, const struct decision *decision, str
 
 static enum errc adopt(struct run *run, struct error *err)
 {
-    enum errc code = control_history_adopt(run->control, run->live.oid, run->desired, run->request, err);
+    enum errc code =
+        control_history_adopt(run->control, run->live.oid, run->desired, run->request, err);
     if (code)
         return code;
     set_done(run);
@@ -259,7 +273,8 @@ static enum errc hold(struct run *run, const struct decide_input *input, struct 
     return journal_write(&run->journal, err);
 }
 
-static void conclude(struct run *run, enum outcome_result result, const char *reason, const char *message)
+static void conclude(struct run *run, enum outcome_result result, const char *reason,
+                     const char *message)
 {
     run->outcome.result = result;
     run->outcome.reason = reason;
@@ -270,19 +285,25 @@ static void conclude(struct run *run, enum outcome_result result, const char *re
 static enum errc check_attempts(struct run *run, struct error *err)
 {
     struct decide_attempts attempts = run_attempts(run);
-    struct attempt_decision verdict = decide_attempt(&attempts, &run->values.key, run->spec.max_attempts,
-                                                     clock_wall_s(run->options->clock));
+    struct attempt_decision verdict = decide_attempt(
+        &attempts, &run->values.key, run->spec.max_attempts, clock_wall_s(run->options->clock));
     if (verdict.verdict == ATTEMPT_GO)
         return RR_OK;
     run->scheduled_exit = verdict.exit_code;
-    const char *failure = journal_get(&run->journal, J_FAILURE), *text = journal_get(&run->journal, J_FAILURE_MESSAGE);
+    const char *failure = journal_get(&run->journal, J_FAILURE),
+               *text = journal_get(&run->journal, J_FAILURE_MESSAGE);
     if (verdict.verdict == ATTEMPT_WAIT)
         return error_set(err, verdict.code,
-                         "attempt %" PRIu64 " of %u failed; the next one may begin in %" PRId64 " s; the failure: %s: %s",
+                         "attempt %" PRIu64 " of %u failed; the next one may begin in %" PRId64
+                         " s; the failure: %s: %s",
                          attempts.count, run->spec.max_attempts, verdict.wait_s, failure, text);
-    error_set(err, verdict.code, "given up after %" PRIu64 " of %u attempts; the last failure: %s: %s", attempts.count,
-              run->spec.max_attempts, failure[0] ? failure : "Interrupted", text[0] ? text : "a run was cut off");
-    return error_hint(err, "mend the cause, then set restoreRequest to a new value (or ask for another timestamp)");
+    error_set(err, verdict.code,
+              "given up after %" PRIu64 " of %u attempts; the last failure: %s: %s", attempts.count,
+              run->spec.max_attempts, failure[0] ? failure : "Interrupted",
+              text[0] ? text : "a run was cut off");
+    return error_hint(
+        err,
+        "mend the cause, then set restoreRequest to a new value (or ask for another timestamp)");
 }
 
 static enum errc restore(struct run *run, struct error *err)
@@ -296,7 +317,8 @@ static enum errc restore(struct run *run, struct error *err)
     STR_GUARD struct str message = STR_INIT(ERROR_TEXT_SIZE);
     str_printf(&message, "database '%s' is as it was at %s", run->spec.database, run->view.desired);
     if (journal_get(&run->journal, J_PREVIOUS)[0])
-        str_printf(&message, "; the replaced one is kept as '%s': undo with `restore-reconciler rollback`",
+        str_printf(&message,
+                   "; the replaced one is kept as '%s': undo with `restore-reconciler rollback`",
                    journal_get(&run->journal, J_PREVIOUS));
     conclude(run, OUTCOME_SUCCEEDED, errc_reason(RR_OK), str_text(&message));
     return run_finish(run, OUTCOME_SUCCEEDED, run->outcome.reason, run->outcome.message, err);
@@ -311,8 +333,8 @@ static bool is_well(const struct run *run)
 }
 
 /* Every end without a restore also collects what is due. */
-static enum errc rest(struct run *run, const struct decision *decision, const struct decide_input *input,
-                      struct error *err)
+static enum errc rest(struct run *run, const struct decision *decision,
+                      const struct decide_input *input, struct error *err)
 {
     enum errc code = RR_OK;
     const char *reason = "NothingToDo";
@@ -363,8 +385,8 @@ static enum errc act(struct run *run, struct error *err)
     if (code)
         return code;
     struct decision decision = decide(&input);
-    log_info("decided", LOG_TEXT("action", decide_action_name(decision.action)), LOG_UINT("row", decision.row),
-             LOG_TEXT("why", decision.text));
+    log_info("decided", LOG_TEXT("action", decide_action_name(decision.action)),
+             LOG_UINT("row", decision.row), LOG_TEXT("why", decision.text));
     run->was_live_empty = decision.rests_on_emptiness;
     if (decision.action == DECIDE_RESTORE)
         return restore(run, err);
@@ -374,8 +396,8 @@ static enum errc act(struct run *run, struct error *err)
     return decision.hint[0] ? error_hint(err, "%s", decision.hint) : err->code;
 }
 
-/* State and journal alone: no lock, no connection. What cannot be read or parsed is not said here but on the
- * long way, under the lock. */
+/* State and journal alone: no lock, no connection. What cannot be read or parsed is not said here
+ * but on the long way, under the lock. */
 static bool is_nothing_to_do(struct run *run)
 {
     struct error ignored = ERROR_INIT;
@@ -389,7 +411,8 @@ static bool is_nothing_to_do(struct run *run)
     struct decide_journal journal = journal_for_decision(run);
     if (!decide_fast_path(&journal, &run->values.key, &run->values.last_applied))
         return false;
-    /* A failure that is over (a key that was mended, a wish that was taken back) must not stand there for ever. */
+    /* A failure that is over (a key that was mended, a wish that was taken back) must not stand
+     * there for ever. */
     return is_well(run) || key_equals_recorded(&run->values.key, &journal.held);
 }
 
@@ -398,7 +421,8 @@ static void conclude_fast(struct run *run)
     bool is_held = key_equals_text(&run->values.key, journal_get(&run->journal, J_HELD),
                                    journal_get(&run->journal, J_HELD_REQUEST));
     if (is_held)
-        conclude(run, OUTCOME_ROLLED_BACK, "RolledBack", "this timestamp was rolled back and is not restored again");
+        conclude(run, OUTCOME_ROLLED_BACK, "RolledBack",
+                 "this timestamp was rolled back and is not restored again");
     else
         conclude(run, OUTCOME_NOTHING_TO_DO, "NothingToDo", "what is asked for is what is there");
 }

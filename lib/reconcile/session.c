@@ -1,6 +1,6 @@
 /*
- * What every run needs before it may act: the state, the lock of the store, the control database, the advisory
- * lock, a fencing token.
+ * What every run needs before it may act: the state, the lock of the store, the control database,
+ * the advisory lock, a fencing token.
  */
 #include <stdio.h>
 #include <string.h>
@@ -56,8 +56,8 @@ const char *run_now(struct run *run, int64_t offset_s)
     return arena_strdup(&run->arena, text);
 }
 
-/* Journal first: it must be known even when the state cannot be read, because it may hold an application that is
- * away. The error that comes back is the state's. */
+/* Journal first: it must be known even when the state cannot be read, because it may hold an
+ * application that is away. The error that comes back is the state's. */
 enum errc run_read_state(struct run *run, struct error *err)
 {
     struct journal journal;
@@ -92,7 +92,8 @@ enum errc run_parse_spec(struct run *run, const char *text, unsigned first_line,
 {
     if (!text) {
         error_set(err, ERR_CONFIG, "the state has no key 'restore.yaml'");
-        return error_hint(err, "the configuration stands under 'data' as 'restore.yaml: |', see the README");
+        return error_hint(
+            err, "the configuration stands under 'data' as 'restore.yaml: |', see the README");
     }
     struct spec_text source = spec_text_of(run, text, first_line);
     struct spec spec;
@@ -124,8 +125,9 @@ enum errc run_parse_plan(struct run *run, const char *text, struct error *err)
 
 void run_take_target(struct run *run)
 {
-    static const enum journal_key of_target[] = {J_APPLIED,  J_APPLIED_REQUEST, J_PUBLISHED,     J_HELD,
-                                                 J_HELD_REQUEST, J_PREVIOUS,    J_COLLECT_AFTER, J_REVERTS};
+    static const enum journal_key of_target[] = {J_APPLIED,       J_APPLIED_REQUEST, J_PUBLISHED,
+                                                 J_HELD,          J_HELD_REQUEST,    J_PREVIOUS,
+                                                 J_COLLECT_AFTER, J_REVERTS};
     struct journal *j = &run->journal;
     if (strcmp(journal_get(j, J_TARGET), run->spec.database) == 0)
         return;
@@ -141,7 +143,8 @@ static enum errc lock_database(struct run *run, struct error *err)
     enum errc code = control_lock(run->control, &run->arena, &is_held, &holder, err);
     if (code || is_held)
         return code;
-    return error_set(err, ERR_LOCKED, "the database lock of '%s' is held by %s", run->spec.database, holder);
+    return error_set(err, ERR_LOCKED, "the database lock of '%s' is held by %s", run->spec.database,
+                     holder);
 }
 
 enum errc run_connect(struct run *run, struct error *err)
@@ -163,8 +166,8 @@ enum errc run_connect(struct run *run, struct error *err)
     const char *take_over = run->has_values ? run->view.take_over : NULL;
     if ((code = control_fence_take(run->control, &run->arena, take_over, &run->fence, err)))
         return code;
-    log_debug("fence taken", LOG_INT("token", run->fence.token), LOG_TEXT("displaced", run->fence.displaced),
-              LOG_TEXT("phase", run->fence.phase));
+    log_debug("fence taken", LOG_INT("token", run->fence.token),
+              LOG_TEXT("displaced", run->fence.displaced), LOG_TEXT("phase", run->fence.phase));
     return RR_OK;
 }
 
@@ -186,8 +189,9 @@ enum errc run_connect_again(struct run *run, struct error *err)
     return code;
 }
 
-/* Statements of the user's name tables without their schema, as the application does. The settings of the live database
- * are carried over in the swap only: on staging its search_path is given here. */
+/* Statements of the user's name tables without their schema, as the application does. The settings
+ * of the live database are carried over in the swap only: on staging its search_path is given here.
+ */
 static enum errc give_search_path(struct run *run, struct conn *conn, struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
@@ -205,8 +209,8 @@ static enum errc give_search_path(struct run *run, struct conn *conn, struct err
                       sql_literal(&arena, rows_get(&rows, 0, 0)));
 }
 
-enum errc run_open_user_session(struct run *run, const char *database, unsigned deadline_s, bool is_cancellable,
-                                struct conn **ret_conn, struct error *err)
+enum errc run_open_user_session(struct run *run, const char *database, unsigned deadline_s,
+                                bool is_cancellable, struct conn **ret_conn, struct error *err)
 {
     CONN_GUARD struct conn *conn = NULL;
     struct conn_options options = {
@@ -228,7 +232,8 @@ enum errc run_open_user_session(struct run *run, const char *database, unsigned 
 
 enum errc run_refresh_live(struct run *run, struct error *err)
 {
-    return database_find(run->control, &run->arena, run->spec.database, &run->live, &run->has_live, err);
+    return database_find(run->control, &run->arena, run->spec.database, &run->live, &run->has_live,
+                         err);
 }
 
 enum errc run_check_fence(struct run *run, struct error *err)

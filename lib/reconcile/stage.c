@@ -1,5 +1,6 @@
 /*
- * Stage: the staging database beside the live one, and the load into it. From here on an attempt counts.
+ * Stage: the staging database beside the live one, and the load into it. From here on an attempt
+ * counts.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,11 +11,13 @@
 
 enum { JOURNAL_PROGRESS_MS = 5000 };
 
-/* What the journal must say before the first thing is changed: enough for another run to finish or undo it. */
+/* What the journal must say before the first thing is changed: enough for another run to finish or
+ * undo it. */
 static enum errc record_attempt(struct run *run, struct error *err)
 {
     struct journal *j = &run->journal;
-    bool is_same_key = key_equals_text(&run->values.key, journal_get(j, J_DESIRED), journal_get(j, J_REQUEST));
+    bool is_same_key =
+        key_equals_text(&run->values.key, journal_get(j, J_DESIRED), journal_get(j, J_REQUEST));
     uint64_t attempts = is_same_key ? journal_count(j, J_ATTEMPTS) : 0;
     journal_set(j, J_PHASE, step_row(STEP_STAGE)->name);
     journal_set(j, J_KIND, "restore");
@@ -29,9 +32,10 @@ static enum errc record_attempt(struct run *run, struct error *err)
     journal_set(j, J_CHECKSUM, run->checksum.is_known ? run->checksum.value : "");
     journal_set(j, J_PLAN, run->spec_text);
     run_take_target(run);
-    static const enum journal_key emptied[] = {J_RESULT, J_REASON,     J_MESSAGE,      J_FINISHED_AT, J_ETA,
-                                               J_UNDO,   J_STAGING,    J_POST_DONE,    J_NOT_BEFORE,  J_FAILURE,
-                                               J_FAILURE_EXIT, J_FAILURE_FINAL, J_FAILURE_MESSAGE};
+    static const enum journal_key emptied[] = {
+        J_RESULT,       J_REASON,        J_MESSAGE,        J_FINISHED_AT, J_ETA,
+        J_UNDO,         J_STAGING,       J_POST_DONE,      J_NOT_BEFORE,  J_FAILURE,
+        J_FAILURE_EXIT, J_FAILURE_FINAL, J_FAILURE_MESSAGE};
     for (size_t i = 0; i < sizeof emptied / sizeof *emptied; i++)
         journal_set(j, emptied[i], "");
     enum errc code = journal_write(j, err);
@@ -59,8 +63,9 @@ static void on_progress(void *context, const struct load_progress *progress)
     journal_setf(&run->journal, J_PERCENT, "%u", progress->percent);
     uint64_t spent_s = (now_ms - state->begin_ms) / 1000;
     if (progress->percent > 0)
-        journal_set(&run->journal, J_ETA,
-                    run_now(run, (int64_t)(spent_s * (100 - progress->percent) / progress->percent)));
+        journal_set(
+            &run->journal, J_ETA,
+            run_now(run, (int64_t)(spent_s * (100 - progress->percent) / progress->percent)));
     struct error err = ERROR_INIT;
     if (journal_write(&run->journal, &err)) {
         /* The next step's write fails as well, and that one counts. */
@@ -111,12 +116,13 @@ static void report(struct run *run)
              LOG_UINT("skipped", run->load.entries_skipped));
 }
 
-/* Where live is absent, the archive's own DATABASE entry would say encoding and locale; it is SQL text, and the
- * server's defaults are taken unless it can be read with certainty. */
+/* Where live is absent, the archive's own DATABASE entry would say encoding and locale; it is SQL
+ * text, and the server's defaults are taken unless it can be read with certainty. */
 static enum errc make_staging(struct run *run, struct error *err)
 {
-    enum errc code = database_create_staging(run->control, &run->arena, run->has_live ? &run->live : NULL, NULL,
-                                             &run->staging_name, &run->staging_oid, err);
+    enum errc code =
+        database_create_staging(run->control, &run->arena, run->has_live ? &run->live : NULL, NULL,
+                                &run->staging_name, &run->staging_oid, err);
     if (code)
         return code;
     journal_set(&run->journal, J_STAGING, run->staging_name);
@@ -126,7 +132,8 @@ static enum errc make_staging(struct run *run, struct error *err)
 enum errc stage_apply(struct run *run, struct error *err)
 {
     enum errc code = record_attempt(run, err);
-    if (code || (code = control_fence_set_phase(run->control, "staging", run->desired, run->request, err)))
+    if (code ||
+        (code = control_fence_set_phase(run->control, "staging", run->desired, run->request, err)))
         return code;
     snprintf(run->outcome.backup, sizeof run->outcome.backup, "%s", run->backup.url);
     /* Rights that the swap lacks are found on the empty database, not after hours of loading. */
@@ -140,8 +147,8 @@ enum errc stage_apply(struct run *run, struct error *err)
     return RR_OK;
 }
 
-/* Drops every staging database of this target that is not the live one: under the lock nobody else's can be
- * alive. Works from the registry, so it does not matter which run made them. */
+/* Drops every staging database of this target that is not the live one: under the lock nobody
+ * else's can be alive. Works from the registry, so it does not matter which run made them. */
 enum errc stage_undo(struct run *run, struct error *err)
 {
     struct registry_row *rows;

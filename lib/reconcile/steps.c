@@ -7,9 +7,10 @@
 #include "lib/reconcile/run.h"
 
 /*
- * The commit point is Swap. It stands where it stands because everything that can fail has failed before it (the
- * data is loaded and verified beside the live one, the carry-over is rehearsed, the application is away), and
- * because after it the new data may be seen: from there on going forwards is the only way that loses nothing.
+ * The commit point is Swap. It stands where it stands because everything that can fail has failed
+ * before it (the data is loaded and verified beside the live one, the carry-over is rehearsed, the
+ * application is away), and because after it the new data may be seen: from there on going forwards
+ * is the only way that loses nothing.
  */
 static const struct {
     enum errc (*check)(struct run *run, bool *ret_is_done, struct error *err);
@@ -30,7 +31,10 @@ static const struct {
 
 static const struct step_row texts[STEP_COUNT] = {
 #define X(enumerator, name_, deadline, next_, apply, undo)                                         \
-    [enumerator] = {.name = name_, .deadline_s = deadline, .next = next_, .apply_text = apply,     \
+    [enumerator] = {.name = name_,                                                                 \
+                    .deadline_s = deadline,                                                        \
+                    .next = next_,                                                                 \
+                    .apply_text = apply,                                                           \
                     .undo_text = undo},
     STEP_TABLE(X)
 #undef X
@@ -49,8 +53,8 @@ enum step step_from_name(const char *name)
     return (enum step)i;
 }
 
-/* The name of the step is in the journal before the step begins. Preflight changes nothing and is not recorded, so
- * that a refusal leaves the record of the last real attempt alone. */
+/* The name of the step is in the journal before the step begins. Preflight changes nothing and is
+ * not recorded, so that a refusal leaves the record of the last real attempt alone. */
 static enum errc announce(struct run *run, enum step step, struct error *err)
 {
     run->step = step;

@@ -1,9 +1,10 @@
 /*
  * The user's own steps and checks: preSteps, postSteps, verify, smoke.
  *
- * An undo is in the journal before its effect: the list is written with the step's undo on it, then the step
- * runs. So a process that dies in between leaves an undo whose effect may not have happened; the documentation
- * asks for undos that are harmless then. Undos run backwards, and one leaves the list when it has run.
+ * An undo is in the journal before its effect: the list is written with the step's undo on it, then
+ * the step runs. So a process that dies in between leaves an undo whose effect may not have
+ * happened; the documentation asks for undos that are harmless then. Undos run backwards, and one
+ * leaves the list when it has run.
  */
 #include <stdio.h>
 #include <string.h>
@@ -23,8 +24,8 @@ static enum errc run_sql(struct run *run, enum step step, const char *database, 
                          bool is_cancellable, struct error *err)
 {
     CONN_GUARD struct conn *conn = NULL;
-    enum errc code =
-        run_open_user_session(run, database, step_row(step)->deadline_s, is_cancellable, &conn, err);
+    enum errc code = run_open_user_session(run, database, step_row(step)->deadline_s,
+                                           is_cancellable, &conn, err);
     if (code)
         return code;
     ARENA_GUARD struct arena arena = {0};
@@ -54,7 +55,8 @@ static enum errc record_undo(struct run *run, size_t index, const char *sql, str
 enum errc pre_steps_apply(struct run *run, struct error *err)
 {
     enum errc code = run_check_still_wanted(run, err);
-    if (code || (code = control_fence_set_phase(run->control, "pre-steps", run->desired, run->request, err)))
+    if (code || (code = control_fence_set_phase(run->control, "pre-steps", run->desired,
+                                                run->request, err)))
         return code;
     run->application_off_ms = clock_boottime_ms(run->options->clock);
     for (size_t i = 0; i < run->spec.pre_step_count && !code; i++) {
@@ -94,7 +96,8 @@ static enum errc parse_undo(struct run *run, struct arena *arena, const char ***
     for (const struct json *item = json_first(json_root(document)); item; item = json_next(item)) {
         const char *sql = json_get_text(item, "sql");
         if (!sql)
-            return error_set(err, ERR_JOURNAL_CORRUPT, "journal key 'undo' holds an entry without 'sql'");
+            return error_set(err, ERR_JOURNAL_CORRUPT,
+                             "journal key 'undo' holds an entry without 'sql'");
         (*ret_sql)[(*ret_count)++] = arena_strdup(arena, sql);
     }
     return RR_OK;
@@ -111,7 +114,8 @@ enum errc record_all_undos(struct run *run, struct error *err)
 }
 
 /* Writes back what is still to be undone. */
-static enum errc keep_undos(struct run *run, const char *const *sql, size_t count, struct error *err)
+static enum errc keep_undos(struct run *run, const char *const *sql, size_t count,
+                            struct error *err)
 {
     STR_GUARD struct str list = STR_INIT(LIMIT_JOURNAL_BYTES / 2);
     for (size_t i = 0; i < count; i++) {
@@ -127,18 +131,19 @@ static enum errc keep_undos(struct run *run, const char *const *sql, size_t coun
     return journal_write(&run->journal, err);
 }
 
-/* A database that is not there cannot be brought back, and must not keep anything else from being put in order. The
- * list stays in the journal, and is run when the database is there again. */
+/* A database that is not there cannot be brought back, and must not keep anything else from being
+ * put in order. The list stays in the journal, and is run when the database is there again. */
 static enum errc owe_undos(struct run *run, size_t count)
 {
-    log_error("the live database is missing: what preSteps took away is brought back when it is there again",
+    log_error("the live database is missing: what preSteps took away is brought back when it is "
+              "there again",
               LOG_TEXT("database", run->spec.database), LOG_UINT("undos", count));
     run->keeps_undo = true;
     return RR_OK;
 }
 
-/* All of them, backwards: one that fails must not keep the others from bringing their part of the application back.
- * Run twice they do no harm, so the list is written once, at the end. */
+/* All of them, backwards: one that fails must not keep the others from bringing their part of the
+ * application back. Run twice they do no harm, so the list is written once, at the end. */
 enum errc pre_steps_undo(struct run *run, struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
@@ -166,8 +171,9 @@ enum errc pre_steps_undo(struct run *run, struct error *err)
     if (keep_undos(run, sql, count, &own) && !err->code)
         *err = own;
     if (err->code)
-        return error_hint(err, "the application may still be away; the undo list stands in the journal and the "
-                               "next run goes on with it");
+        return error_hint(
+            err, "the application may still be away; the undo list stands in the journal and the "
+                 "next run goes on with it");
     run->application_off_ms = 0;
     return RR_OK;
 }
@@ -184,12 +190,14 @@ enum errc post_steps_apply(struct run *run, struct error *err)
 {
     enum errc code = RR_OK;
     for (size_t i = journal_count(&run->journal, J_POST_DONE); i < run->spec.post_step_count; i++) {
-        if ((code = run_sql(run, STEP_POST_STEPS, run->spec.database, run->spec.post_steps[i].sql, false, err))) {
+        if ((code = run_sql(run, STEP_POST_STEPS, run->spec.database, run->spec.post_steps[i].sql,
+                            false, err))) {
             error_wrap(err, "postSteps[%zu]", i);
             if (code != ERR_DATABASE_LOST)
                 error_recode(err, ERR_STEP);
-            return error_hint(err, "the database is restored, but the application may still be away: the next "
-                                   "run tries this step again");
+            return error_hint(
+                err, "the database is restored, but the application may still be away: the next "
+                     "run tries this step again");
         }
         journal_setf(&run->journal, J_POST_DONE, "%zu", i + 1);
         if ((code = journal_write(&run->journal, err)))
@@ -198,7 +206,8 @@ enum errc post_steps_apply(struct run *run, struct error *err)
     if (run->application_off_ms)
         run->outcome.downtime_ms = clock_boottime_ms(run->options->clock) - run->application_off_ms;
     run->application_off_ms = 0;
-    /* What the preSteps took away has been brought back by the postSteps; their undo has no more use. */
+    /* What the preSteps took away has been brought back by the postSteps; their undo has no more
+     * use. */
     journal_set(&run->journal, J_UNDO, "");
     return journal_write(&run->journal, err);
 }
@@ -228,18 +237,21 @@ static enum errc check_one(struct conn *conn, const char *list, size_t index, co
     if (rows.row_count == 1 && rows.column_count == 1)
         return error_set(err, failure, "%s[%zu]: %s answered '%.60s' in place of true", list, index,
                          str_text(&shown), rows_get(&rows, 0, 0) ? rows_get(&rows, 0, 0) : "NULL");
-    return error_set(err, failure, "%s[%zu]: %s answered %zu rows of %zu columns in place of one true value",
+    return error_set(err, failure,
+                     "%s[%zu]: %s answered %zu rows of %zu columns in place of one true value",
                      list, index, str_text(&shown), rows.row_count, rows.column_count);
 }
 
 enum errc run_checks(struct run *run, const char *database, const char *list,
-                     const struct spec_check *checks, size_t count, enum errc failure, struct error *err)
+                     const struct spec_check *checks, size_t count, enum errc failure,
+                     struct error *err)
 {
     if (count == 0)
         return RR_OK;
     CONN_GUARD struct conn *conn = NULL;
     unsigned deadline_s = step_row(run->has_committed ? STEP_LOOK : STEP_VERIFY)->deadline_s;
-    enum errc code = run_open_user_session(run, database, deadline_s, !run->has_committed, &conn, err);
+    enum errc code =
+        run_open_user_session(run, database, deadline_s, !run->has_committed, &conn, err);
     if (!code)
         code = conn_exec(conn, "SET default_transaction_read_only = on", err);
     for (size_t i = 0; i < count && !code; i++)

@@ -1,5 +1,6 @@
 /*
- * Verify: the staging database is what it should be, and everything that the swap will do has been tried.
+ * Verify: the staging database is what it should be, and everything that the swap will do has been
+ * tried.
  */
 #include <string.h>
 
@@ -15,15 +16,16 @@ static enum errc verify_catalog(struct run *run, struct error *err)
         .application_name = run->application_name,
         .cancel = run->options->cancel,
     };
-    enum errc code = database_verify_catalog(run->staging_name, &options, run->load.unvalidated_constraints,
-                                             &findings, err);
+    enum errc code = database_verify_catalog(run->staging_name, &options,
+                                             run->load.unvalidated_constraints, &findings, err);
     if (code || findings.count == 0)
         return code;
     return error_set(err, ERR_VERIFY, "the staging database is not sound: %s%s", findings.items[0],
                      findings.count > 1 ? " (and more, see the log)" : "");
 }
 
-/* Rights fail here, where nothing has been touched, and not inside the swap with the application away. */
+/* Rights fail here, where nothing has been touched, and not inside the swap with the application
+ * away. */
 enum errc run_rehearse_carry_over(struct run *run, struct error *err)
 {
     if (!run->has_live)
@@ -31,16 +33,20 @@ enum errc run_rehearse_carry_over(struct run *run, struct error *err)
     struct findings findings = {.arena = &run->arena};
     bool is_best_effort = run->spec.carry_over == SPEC_CARRY_OVER_BEST_EFFORT;
     struct carry_over rehearsal;
-    enum errc code = database_carry_over_plan(run->control, &run->arena, &run->live, run->staging_name,
-                                              &rehearsal, err);
-    if (code || (code = database_carry_over_rehearse(run->control, &rehearsal, is_best_effort, &findings, err)))
+    enum errc code = database_carry_over_plan(run->control, &run->arena, &run->live,
+                                              run->staging_name, &rehearsal, err);
+    if (code || (code = database_carry_over_rehearse(run->control, &rehearsal, is_best_effort,
+                                                     &findings, err)))
         return code;
     for (size_t i = 0; i < findings.count; i++)
-        log_warn("cannot be carried over to the new database", LOG_TEXT("finding", findings.items[i]));
+        log_warn("cannot be carried over to the new database",
+                 LOG_TEXT("finding", findings.items[i]));
     if (findings.count && !is_best_effort) {
-        error_set(err, ERR_PREFLIGHT, "properties of the live database cannot be carried over: %s%s",
-                  findings.items[0], findings.count > 1 ? " (and more, see the log)" : "");
-        return error_hint(err, "give the role the right, or set 'carryOver: best-effort' to leave them out");
+        error_set(err, ERR_PREFLIGHT,
+                  "properties of the live database cannot be carried over: %s%s", findings.items[0],
+                  findings.count > 1 ? " (and more, see the log)" : "");
+        return error_hint(
+            err, "give the role the right, or set 'carryOver: best-effort' to leave them out");
     }
     return RR_OK;
 }
@@ -51,8 +57,8 @@ enum errc verify_apply(struct run *run, struct error *err)
     enum errc code = checksum_join(run, err);
     if (code || (code = verify_catalog(run, err)))
         return code;
-    if ((code = run_checks(run, run->staging_name, "verify", run->spec.verify, run->spec.verify_count, ERR_VERIFY,
-                           err)))
+    if ((code = run_checks(run, run->staging_name, "verify", run->spec.verify,
+                           run->spec.verify_count, ERR_VERIFY, err)))
         return code;
     return run_rehearse_carry_over(run, err);
 }

@@ -312,7 +312,8 @@ static bool grants_public_schema(const struct toc *toc)
     return false;
 }
 
-/* Up to 14 everybody may create in schema public, and pg_dump says nothing of what is the default.
+/*
+ * Up to 14 everybody may create in schema public, and pg_dump says nothing of what is the default.
  */
 static void note_public_schema(const struct run *run)
 {

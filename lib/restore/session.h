@@ -39,7 +39,8 @@ struct session {
     char *tablespace, *access_method, *schema; /* as set last; NULL: not set by us */
 };
 
-/* Connects and sets the session up. The context must outlive the session. Caller: session_close().
+/*
+ * Connects and sets the session up. The context must outlive the session. Caller: session_close().
  */
 enum errc session_open(const struct load_context *load, struct session_meter meter,
                        struct session **ret_session, struct error *err) RR_MUST_CHECK;

@@ -38,8 +38,8 @@ static void close_guard(int *fd)
 #define FD_GUARD __attribute__((cleanup(close_guard)))
 
 /* Reads a regular file of at most `limit` bytes. *ret_is_found = false when there is none. */
-static enum errc read_file(struct directory *dir, const char *name, size_t limit, struct str *ret_text,
-                           bool *ret_is_found, struct error *err)
+static enum errc read_file(struct directory *dir, const char *name, size_t limit,
+                           struct str *ret_text, bool *ret_is_found, struct error *err)
 {
     *ret_is_found = false;
     FD_GUARD int fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -56,13 +56,14 @@ static enum errc read_file(struct directory *dir, const char *name, size_t limit
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return error_set_errno(err, ERR_STORE, errno, "cannot read '%s/%s'", dir->base.place, name);
+            return error_set_errno(err, ERR_STORE, errno, "cannot read '%s/%s'", dir->base.place,
+                                   name);
         if (n == 0)
             break;
         str_append_bytes(ret_text, piece, (size_t)n);
         if (ret_text->is_cut)
-            return error_set(err, ERR_CONFIG, "'%s/%s' is larger than %zu bytes", dir->base.place, name,
-                             limit);
+            return error_set(err, ERR_CONFIG, "'%s/%s' is larger than %zu bytes", dir->base.place,
+                             name, limit);
     }
     *ret_is_found = true;
     return RR_OK;
@@ -88,8 +89,8 @@ static enum errc replace_file(struct directory *dir, const char *name, const str
 {
     char temporary[PATH_MAX];
     snprintf(temporary, sizeof temporary, ".%s.new", name);
-    FD_GUARD int fd = openat(dir->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                             0644);
+    FD_GUARD int fd =
+        openat(dir->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         goto failed;
     if (write_all(fd, str_text(text), text->length) || fsync(fd) < 0)
@@ -109,7 +110,8 @@ static enum errc read_applied(struct directory *dir, struct arena *arena, const 
                               bool *ret_is_found, struct error *err)
 {
     STR_GUARD struct str text = STR_INIT(0);
-    enum errc code = read_file(dir, dir->applied_file, LIMIT_STATE_FILE_BYTES, &text, ret_is_found, err);
+    enum errc code =
+        read_file(dir, dir->applied_file, LIMIT_STATE_FILE_BYTES, &text, ret_is_found, err);
     if (code || !*ret_is_found)
         return code;
     struct state_view view = {0};
@@ -123,8 +125,8 @@ static enum errc read_applied(struct directory *dir, struct arena *arena, const 
     return RR_OK;
 }
 
-static enum errc directory_read(struct store *store, struct arena *arena, struct state_view *ret_view,
-                                struct error *err)
+static enum errc directory_read(struct store *store, struct arena *arena,
+                                struct state_view *ret_view, struct error *err)
 {
     struct directory *dir = directory_of(store);
     STR_GUARD struct str text = STR_INIT(0);
@@ -133,9 +135,11 @@ static enum errc directory_read(struct store *store, struct arena *arena, struct
     if (code)
         return code;
     if (!is_found) {
-        error_set(err, ERR_STATE_MISSING, "'%s/%s' does not exist", dir->base.place, dir->state_file);
-        return error_hint(err, "write it as the README shows, or give --state-dir and --name of the one "
-                               "that exists");
+        error_set(err, ERR_STATE_MISSING, "'%s/%s' does not exist", dir->base.place,
+                  dir->state_file);
+        return error_hint(err,
+                          "write it as the README shows, or give --state-dir and --name of the one "
+                          "that exists");
     }
     struct state_view view = {0};
     code = statefile_parse(arena, arena_strndup(arena, str_text(&text), text.length), text.length,
@@ -164,7 +168,8 @@ static enum errc directory_publish(struct store *store, const char *expected, co
     if (code)
         return code;
     if (!text_equal(expected, now.applied))
-        return error_set(err, ERR_CONFLICT, "lastAppliedTimestamp was changed by somebody else meanwhile");
+        return error_set(err, ERR_CONFLICT,
+                         "lastAppliedTimestamp was changed by somebody else meanwhile");
     STR_GUARD struct str text = STR_INIT(LIMIT_STATE_FILE_BYTES);
     str_append(&text, "# written by restore-reconciler; keep it out of Git\n"
                       "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ");
@@ -178,8 +183,9 @@ static enum errc directory_publish(struct store *store, const char *expected, co
 static enum errc not_ours(struct directory *dir, const char *what, struct error *err)
 {
     error_set(err, ERR_JOURNAL_CORRUPT, "'%s/%s' %s", dir->base.place, dir->journal_file, what);
-    return error_hint(err, "move it aside: the record in the database decides then, and nothing is restored "
-                           "twice");
+    return error_hint(
+        err, "move it aside: the record in the database decides then, and nothing is restored "
+             "twice");
 }
 
 static enum errc take_journal(struct directory *dir, struct arena *arena, const struct json *root,
@@ -224,8 +230,9 @@ static enum errc directory_journal_read(struct store *store, struct arena *arena
     JSON_GUARD struct json_document *document = NULL;
     if (json_parse(str_text(&text), text.length, dir->journal_file, &document, err)) {
         error_recode(err, ERR_JOURNAL_CORRUPT);
-        return error_hint(err, "move it aside: the record in the database decides then, and nothing is "
-                               "restored twice");
+        return error_hint(err,
+                          "move it aside: the record in the database decides then, and nothing is "
+                          "restored twice");
     }
     return take_journal(dir, arena, json_root(document), ret_journal, err);
 }
@@ -242,7 +249,8 @@ static enum errc directory_journal_write(struct store *store, struct journal_dat
     if (now.exists != journal->exists || now.version != journal->version)
         return error_set(err, ERR_CONFLICT, "the journal was written by another run meanwhile");
     STR_GUARD struct str text = STR_INIT(LIMIT_JOURNAL_BYTES);
-    str_printf(&text, "{\n  \"version\": %llu,\n  \"data\": {", (unsigned long long)journal->version + 1);
+    str_printf(&text, "{\n  \"version\": %llu,\n  \"data\": {",
+               (unsigned long long)journal->version + 1);
     for (size_t i = 0; i < journal->count; i++) {
         str_append(&text, i ? ",\n    " : "\n    ");
         str_append_json(&text, journal->names[i]);
@@ -313,7 +321,8 @@ enum errc directory_open(const char *path, const char *name, struct store **ret_
         .close = directory_close,
     };
     if (!is_plain_name(name))
-        return error_set(err, ERR_USAGE, "--name must be a plain name without '/', not longer than 200 bytes");
+        return error_set(err, ERR_USAGE,
+                         "--name must be a plain name without '/', not longer than 200 bytes");
     FD_GUARD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         enum errc code = errno == ENOENT || errno == ENOTDIR ? ERR_STATE_MISSING : ERR_STORE;

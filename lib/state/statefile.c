@@ -69,8 +69,8 @@ static enum errc take_key(struct state_view *view, const struct yaml_node *key,
         return RR_OK;
     STR_GUARD struct str quoted = STR_INIT(200);
     str_append_quoted(&quoted, key->text, 60);
-    return error_set(err, ERR_CONFIG, "%s:%u:%u: unknown key %s: did you mean '%s'?", name, key->line,
-                     key->column, str_text(&quoted), near);
+    return error_set(err, ERR_CONFIG, "%s:%u:%u: unknown key %s: did you mean '%s'?", name,
+                     key->line, key->column, str_text(&quoted), near);
 }
 
 enum errc statefile_parse(struct arena *arena, const char *bytes, size_t length, const char *name,
@@ -82,7 +82,8 @@ enum errc statefile_parse(struct arena *arena, const char *bytes, size_t length,
         return code;
     if (!root || root->kind != YAML_MAPPING) {
         error_set(err, ERR_CONFIG, "%s: holds no ConfigMap", name);
-        return error_hint(err, "it begins with 'apiVersion: v1', 'kind: ConfigMap' and has 'data:'");
+        return error_hint(err,
+                          "it begins with 'apiVersion: v1', 'kind: ConfigMap' and has 'data:'");
     }
     if ((code = check_word(root, "apiVersion", "v1", name, err)) ||
         (code = check_word(root, "kind", "ConfigMap", name, err)))

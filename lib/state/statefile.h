@@ -1,9 +1,9 @@
 /*
  * statefile - a Kubernetes ConfigMap written as a YAML file, read into a state_view. Pure.
  *
- * Accepted: one mapping with `data`, whose values are strings; `apiVersion: v1`, `kind: ConfigMap` and
- * `metadata` may be there and are held to those words. Keys of `data` other than ours are left alone,
- * except those that look like a misspelling of ours.
+ * Accepted: one mapping with `data`, whose values are strings; `apiVersion: v1`, `kind: ConfigMap`
+ * and `metadata` may be there and are held to those words. Keys of `data` other than ours are left
+ * alone, except those that look like a misspelling of ours.
  */
 #ifndef RR_STATE_STATEFILE_H
 #define RR_STATE_STATEFILE_H

@@ -1,12 +1,14 @@
 /*
  * store - where the wish and the record of it are kept: an interface.
  *
- * A store holds the user's state (`restore-state`: desired and last applied timestamp, configuration), the
- * program's journal beside it, and a lock that one run at a time can hold. Everything above this
- * interface is the same for every kind of store; today there is the directory (directory.h).
+ * A store holds the user's state (`restore-state`: desired and last applied timestamp,
+ * configuration), the program's journal beside it, and a lock that one run at a time can hold.
+ * Everything above this interface is the same for every kind of store; today there is the directory
+ * (directory.h).
  *
- * Order of calls: open, read and journal_read at will, lock, then read and journal_read again (what was
- * read before the lock may be old), then publish and journal_write. Writing without the lock is a bug.
+ * Order of calls: open, read and journal_read at will, lock, then read and journal_read again (what
+ * was read before the lock may be old), then publish and journal_write. Writing without the lock is
+ * a bug.
  */
 #ifndef RR_STATE_STORE_H
 #define RR_STATE_STORE_H
@@ -36,7 +38,7 @@ struct state_view {
 struct journal_data {
     const char **names, **values;
     size_t count;
-    bool exists;     /* false: there is no journal yet */
+    bool exists;      /* false: there is no journal yet */
     uint64_t version; /* compare-and-swap token, opaque */
 };
 
@@ -56,14 +58,14 @@ struct store_ops {
 /* First member of every implementation's own struct. */
 struct store {
     const struct store_ops *ops;
-    const char *name;       /* name of the state, "restore-state" */
-    const char *place;      /* where it is, for people */
-    const char *ref;        /* state_ref: identifies this state against all others in the world */
-    bool has_workloads;     /* whether Deployments, Ingresses and so on exist beside it */
+    const char *name;   /* name of the state, "restore-state" */
+    const char *place;  /* where it is, for people */
+    const char *ref;    /* state_ref: identifies this state against all others in the world */
+    bool has_workloads; /* whether Deployments, Ingresses and so on exist beside it */
 };
 
-/* Reads the user's state. ERR_STATE_MISSING if there is none; ERR_CONFIG with line and column if it is
- * malformed; ERR_STORE. */
+/* Reads the user's state. ERR_STATE_MISSING if there is none; ERR_CONFIG with line and column if it
+ * is malformed; ERR_STORE. */
 enum errc store_read(struct store *store, struct arena *arena, struct state_view *ret_view,
                      struct error *err) RR_MUST_CHECK;
 
@@ -72,8 +74,8 @@ enum errc store_read(struct store *store, struct arena *arena, struct state_view
 enum errc store_publish(struct store *store, const char *expected, const char *applied,
                         struct error *err) RR_MUST_CHECK;
 
-/* Reads the journal; a missing one is a success with exists = false. ERR_JOURNAL_CORRUPT if it is not ours
- * to understand (never overwritten then). */
+/* Reads the journal; a missing one is a success with exists = false. ERR_JOURNAL_CORRUPT if it is
+ * not ours to understand (never overwritten then). */
 enum errc store_journal_read(struct store *store, struct arena *arena,
                              struct journal_data *ret_journal, struct error *err) RR_MUST_CHECK;
 
@@ -82,8 +84,8 @@ enum errc store_journal_read(struct store *store, struct arena *arena,
 enum errc store_journal_write(struct store *store, struct journal_data *journal,
                               struct error *err) RR_MUST_CHECK;
 
-/* Takes the lock without waiting. Somebody else holds it: *ret_is_held = false. It is released when the store
- * is closed or the process dies. */
+/* Takes the lock without waiting. Somebody else holds it: *ret_is_held = false. It is released when
+ * the store is closed or the process dies. */
 enum errc store_lock(struct store *store, bool *ret_is_held, struct error *err) RR_MUST_CHECK;
 
 /* NULL is accepted. */

@@ -55,14 +55,16 @@ static enum errc play(void *context, struct retry *retry, struct error *err)
     return code ? error_set(err, code, "cause %u", script->calls) : RR_OK;
 }
 
-static const struct retry_policy policy = {.attempts = 4, .first_pause_ms = 100, .max_pause_ms = 300};
+static const struct retry_policy policy = {
+    .attempts = 4, .first_pause_ms = 100, .max_pause_ms = 300};
 
 static void test_pauses_double_up_to_the_most_and_both_causes_are_kept(void **state)
 {
     (void)state;
     struct fake_clock clock;
     fake_init(&clock);
-    struct script script = {.codes = (const enum errc[]){ERR_NETWORK, ERR_NETWORK, ERR_NETWORK, ERR_TIMEOUT}};
+    struct script script = {
+        .codes = (const enum errc[]){ERR_NETWORK, ERR_NETWORK, ERR_NETWORK, ERR_TIMEOUT}};
     struct error err = ERROR_INIT;
     assert_int_equal(retry_run(&policy, &clock.base, NULL, play, &script, &err), ERR_TIMEOUT);
     assert_int_equal(clock.sleeps, 3);
@@ -125,7 +127,8 @@ static void test_cancel_during_the_pause(void **state)
     struct fake_clock clock;
     fake_init(&clock);
     struct cancel cancel = {0};
-    struct script script = {.codes = (const enum errc[]){ERR_NETWORK, RR_OK}, .cancel_at_first = &cancel};
+    struct script script = {.codes = (const enum errc[]){ERR_NETWORK, RR_OK},
+                            .cancel_at_first = &cancel};
     struct error err = ERROR_INIT;
     assert_int_equal(retry_run(&policy, &clock.base, &cancel, play, &script, &err), ERR_CANCELLED);
     assert_int_equal(script.calls, 1);

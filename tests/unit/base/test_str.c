@@ -63,7 +63,8 @@ static void test_numbers(void **state)
     uint64_t value = 7;
     assert_true(text_to_u64("18446744073709551615", UINT64_MAX, &value));
     assert_true(value == UINT64_MAX);
-    static const char *const bad[] = {"", "-1", "+1", " 1", "1 ", "1x", "0x1", "18446744073709551616"};
+    static const char *const bad[] = {"",   "-1", "+1",  " 1",
+                                      "1 ", "1x", "0x1", "18446744073709551616"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (text_to_u64(bad[i], UINT64_MAX, &value))
             fail_msg("'%s' was taken for a number", bad[i]);

@@ -16,8 +16,8 @@ struct memory_store {
     struct arena arena;
 };
 
-static enum errc memory_read(struct store *store, struct arena *arena, struct journal_data *ret_journal,
-                             struct error *err)
+static enum errc memory_read(struct store *store, struct arena *arena,
+                             struct journal_data *ret_journal, struct error *err)
 {
     (void)arena;
     (void)err;
@@ -43,7 +43,8 @@ static enum errc memory_write(struct store *store, struct journal_data *journal,
     return RR_OK;
 }
 
-static const struct store_ops memory_ops = {.journal_read = memory_read, .journal_write = memory_write};
+static const struct store_ops memory_ops = {.journal_read = memory_read,
+                                            .journal_write = memory_write};
 
 static const char *stored(const struct memory_store *memory, const char *name)
 {
@@ -130,28 +131,36 @@ static void test_exit_codes_depend_on_how_far_the_run_had_come(void **state)
         enum step step;
         int expected;
     } rows[] = {
-        {ERR_NETWORK, STEP_PREFLIGHT, 4},          {ERR_NETWORK, STEP_STAGE, 10},
-        {ERR_ARCHIVE_CORRUPT, STEP_PREFLIGHT, 14}, {ERR_ARCHIVE_CORRUPT, STEP_STAGE, 10},
-        {ERR_BACKUP_NOT_FOUND, STEP_PREFLIGHT, 14}, {ERR_FIRST_CONTACT, STEP_PREFLIGHT, 12},
-        {ERR_FENCE_LOST, STEP_SWAP, 13},           {ERR_CANCELLED, STEP_STAGE, 5},
-        {ERR_CONFIG, STEP_PREFLIGHT, 2},           {ERR_BUG, STEP_SWAP, 70},
+        {ERR_NETWORK, STEP_PREFLIGHT, 4},
+        {ERR_NETWORK, STEP_STAGE, 10},
+        {ERR_ARCHIVE_CORRUPT, STEP_PREFLIGHT, 14},
+        {ERR_ARCHIVE_CORRUPT, STEP_STAGE, 10},
+        {ERR_BACKUP_NOT_FOUND, STEP_PREFLIGHT, 14},
+        {ERR_FIRST_CONTACT, STEP_PREFLIGHT, 12},
+        {ERR_FENCE_LOST, STEP_SWAP, 13},
+        {ERR_CANCELLED, STEP_STAGE, 5},
+        {ERR_CONFIG, STEP_PREFLIGHT, 2},
+        {ERR_BUG, STEP_SWAP, 70},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (outcome_exit_code(rows[i].code, rows[i].step) != rows[i].expected)
-            fail_msg("%s: %d", errc_name(rows[i].code), outcome_exit_code(rows[i].code, rows[i].step));
+            fail_msg("%s: %d", errc_name(rows[i].code),
+                     outcome_exit_code(rows[i].code, rows[i].step));
 }
 
 static void test_the_last_line_is_json_whatever_the_message_holds(void **state)
 {
     (void)state;
-    struct outcome outcome = {.result = OUTCOME_FAILED, .reason = "StatementFailed", .exit_code = 10};
+    struct outcome outcome = {
+        .result = OUTCOME_FAILED, .reason = "StatementFailed", .exit_code = 10};
     strcpy(outcome.message, "role \"a\\b\"\nis missing");
     STR_GUARD struct str line = STR_INIT(10000);
     outcome_render(&outcome, &line);
-    assert_string_equal(str_text(&line),
-                        "{\"result\":\"Failed\",\"reason\":\"StatementFailed\","
-                        "\"message\":\"role \\\"a\\\\b\\\"\\nis missing\",\"seconds\":{},\"bytes\":0,"
-                        "\"rows\":0,\"exitCode\":10}");
+    assert_string_equal(
+        str_text(&line),
+        "{\"result\":\"Failed\",\"reason\":\"StatementFailed\","
+        "\"message\":\"role \\\"a\\\\b\\\"\\nis missing\",\"seconds\":{},\"bytes\":0,"
+        "\"rows\":0,\"exitCode\":10}");
 }
 
 int main(void)

@@ -62,7 +62,8 @@ static void test_what_was_published_wins_over_the_users_file(void **state)
     assert_string_equal(view.applied, "2020-01-01T00:00:00Z");
     assert_string_equal(view.spec_text, "database: app\n");
     assert_int_equal(view.spec_first_line, 8);
-    assert_int_equal(store_publish(store, "2020-01-01T00:00:00Z", "2024-12-10T00:00:00Z", &err), RR_OK);
+    assert_int_equal(store_publish(store, "2020-01-01T00:00:00Z", "2024-12-10T00:00:00Z", &err),
+                     RR_OK);
     assert_int_equal(store_read(store, &arena, &view, &err), RR_OK);
     assert_string_equal(view.applied, "2024-12-10T00:00:00Z");
     assert_string_equal(view.applied_manager, "restore-state.applied.yaml");
@@ -92,8 +93,10 @@ static void test_bad_states(void **state)
         {"no data", "kind: ConfigMap\n", "has no 'data'", ERR_CONFIG},
         {"data is a list", "data: [a]\n", "1:7", ERR_CONFIG},
         {"another kind", "kind: Secret\ndata: {}\n", "1:7: 'kind' must be 'ConfigMap'", ERR_CONFIG},
-        {"a number", STATE "  restoreRequest: 7\n", "6:19: 'restoreRequest' must be a string", ERR_CONFIG},
-        {"misspelled", STATE "  desiredBackupTimestmap: x\n", "did you mean 'desiredBackupTimestamp'", ERR_CONFIG},
+        {"a number", STATE "  restoreRequest: 7\n", "6:19: 'restoreRequest' must be a string",
+         ERR_CONFIG},
+        {"misspelled", STATE "  desiredBackupTimestmap: x\n",
+         "did you mean 'desiredBackupTimestamp'", ERR_CONFIG},
         {"not YAML", "data: {\n", "restore-state.yaml", ERR_CONFIG},
         {"twice", STATE "  takeOver: a\n  takeOver: b\n", "7:3", ERR_CONFIG},
     };
@@ -103,7 +106,8 @@ static void test_bad_states(void **state)
         struct error err = ERROR_INIT;
         struct state_view view;
         put("restore-state.yaml", rows[i].text);
-        if (store_read(store, &arena, &view, &err) != rows[i].code || !strstr(err.text, rows[i].expected))
+        if (store_read(store, &arena, &view, &err) != rows[i].code ||
+            !strstr(err.text, rows[i].expected))
             fail_msg("%s: %s: %s", rows[i].name, errc_name(err.code), err.text);
     }
 }
@@ -122,7 +126,8 @@ static void test_a_missing_state_says_where_it_was_looked_for(void **state)
     assert_non_null(strstr(err.text, path));
     struct store *none = NULL;
     error_clear(&err);
-    assert_int_equal(directory_open("/no/such/folder", "restore-state", &none, &err), ERR_STATE_MISSING);
+    assert_int_equal(directory_open("/no/such/folder", "restore-state", &none, &err),
+                     ERR_STATE_MISSING);
     error_clear(&err);
     assert_int_equal(directory_open(folder, "../etc/passwd", &none, &err), ERR_USAGE);
 }
@@ -168,8 +173,13 @@ static void test_journal_is_compare_and_swap_and_comes_back_as_written(void **st
 static void test_a_journal_that_is_not_ours_is_never_overwritten(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"", "{", "[]", "{\"version\":1}", "{\"version\":\"1\",\"data\":{}}",
-                                       "{\"version\":-1,\"data\":{}}", "{\"version\":1,\"data\":{\"a\":1}}"};
+    static const char *const rows[] = {"",
+                                       "{",
+                                       "[]",
+                                       "{\"version\":1}",
+                                       "{\"version\":\"1\",\"data\":{}}",
+                                       "{\"version\":-1,\"data\":{}}",
+                                       "{\"version\":1,\"data\":{\"a\":1}}"};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         ARENA_GUARD struct arena arena = {0};
         STORE_GUARD struct store *store = open_store();
