@@ -5,7 +5,7 @@ before the server hears of it, and after the server has answered but before the 
 live database must be entirely old or entirely new at once, the next run must end well, and nothing may be left over:
 no staging database, no lock, no application that stays away, no second restore.
 
-By default a sample of all points, chosen by a seed that is printed (and in the name of each failure): TORTURE_SEED=N
+By default a sample of all points, chosen by a seed that is printed (and in the name of each failure): TORTURE_SEED=WORD
 repeats it, TORTURE=full takes every point.
 """
 
