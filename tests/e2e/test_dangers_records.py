@@ -1,6 +1,6 @@
 """Dangers of deciding: what is recorded, lost, reverted or forged about earlier restores.
 
-Each test fails without the rule that closes its danger; the numbers are those of the design.
+Each test fails without the rule that closes its danger; the numbers are those of docs/dangers.md.
 """
 
 import json

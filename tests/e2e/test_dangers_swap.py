@@ -1,6 +1,6 @@
 """Dangers around the swap: names, rights, sessions, commits that hang, locks that are lost.
 
-Each test fails without the rule that closes its danger; the numbers are those of the design.
+Each test fails without the rule that closes its danger; the numbers are those of docs/dangers.md.
 """
 
 import os
