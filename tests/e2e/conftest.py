@@ -26,7 +26,8 @@ MAJOR = int(os.environ.get("E2E_MAJOR", "17"))  # where a test does not ask for 
 @pytest.fixture(scope="session")
 def workdir(request):
     """The session's folder. The servers' account must get in; after a failure the logs stay."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="rr-e2e-", dir=roomy_memory() or "/tmp"))
+    remove_what_the_dead_left()
+    path = pathlib.Path(tempfile.mkdtemp(prefix=f"rr-e2e-{os.getpid()}-", dir=roomy_memory() or "/tmp"))
     path.chmod(0o755)
     yield path
     if request.session.testsfailed:
@@ -44,6 +45,14 @@ def roomy_memory() -> str | None:
         if shutil.disk_usage("/dev/shm").free > 6 << 30:
             return "/dev/shm"
     return None
+
+
+def remove_what_the_dead_left():
+    """Folders of sessions that were killed: they may be memory."""
+    for parent in ("/tmp", "/dev/shm"):
+        for folder in pathlib.Path(parent).glob("rr-e2e-[0-9]*-*"):
+            if not pathlib.Path("/proc", folder.name.split("-")[2]).exists():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
