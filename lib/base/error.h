@@ -42,6 +42,13 @@
     X(ERR_STORE, "StoreUnavailable", 4, true)                                                      \
     X(ERR_CONFLICT, "StoreConflict", 4, true)                                                      \
     X(ERR_JOURNAL_CORRUPT, "JournalCorrupt", 4, false)                                             \
+    X(ERR_API, "ApiUnavailable", 4, true)                                                          \
+    X(ERR_ANSWER_LOST, "AnswerLost", 4, true)                                                      \
+    X(ERR_UNAUTHENTICATED, "Unauthenticated", 4, false)                                            \
+    X(ERR_FORBIDDEN, "Forbidden", 14, false)                                                       \
+    X(ERR_NOT_FOUND, "NotFound", 14, false)                                                        \
+    X(ERR_REJECTED, "Rejected", 10, false)                                                         \
+    X(ERR_EXPIRED, "ListExpired", 4, true)                                                         \
     X(ERR_IO, "InputOutput", 4, true)                                                              \
     X(ERR_NETWORK, "NetworkUnreachable", 4, true)                                                  \
     X(ERR_TLS, "TlsFailed", 4, false)                                                              \

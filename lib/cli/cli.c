@@ -188,7 +188,7 @@ enum errc cli_parse_spec(struct cli *cli, const struct state_view *view, struct 
     enum errc code = spec_parse(&cli->arena, &text, ret_spec, &findings, err);
     if (!code)
         code = spec_check_supported(&cli->arena, ret_spec,
-                                    cli->store ? cli->store->has_workloads : cli->has_workloads,
+                                    cli->store ? cli->store->kube != NULL : cli->has_workloads,
                                     &findings, err);
     for (size_t i = 1; code && i < findings.count; i++)
         log_error(findings.items[i].text, LOG_TEXT("hint", findings.items[i].hint));

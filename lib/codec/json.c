@@ -375,3 +375,12 @@ const char *json_name(const struct json *value)
 {
     return value ? to_node(value)->string : NULL;
 }
+
+void json_render(struct str *s, const struct json *value)
+{
+    char *text = cJSON_PrintUnformatted((const cJSON *)value);
+    if (!text)
+        mem_die(0);
+    str_append(s, text);
+    cJSON_free(text);
+}

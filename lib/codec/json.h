@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "lib/base/error.h"
+#include "lib/base/str.h"
 
 struct json_document;
 struct json; /* one value; opaque */
@@ -40,6 +41,8 @@ bool json_int(const struct json *value, int64_t *ret_value);
 bool json_bool(const struct json *value, bool *ret_value);
 bool json_is_object(const struct json *value);
 bool json_is_array(const struct json *value);
+/* Appends the value as JSON text, without white space. */
+void json_render(struct str *s, const struct json *value);
 /* First child of an array or object, next sibling, and a member's name. NULL at the end. */
 const struct json *json_first(const struct json *value);
 const struct json *json_next(const struct json *value);

@@ -23,7 +23,14 @@ struct clock;
 struct http;
 
 struct http_options {
-    const char *ca_file;              /* PEM bundle, NULL: as above; copied */
+    const char *ca_file; /* PEM bundle, read for every new connection; NULL: as above; copied */
+    const char *ca_pem;  /* the bundle itself, wins over ca_file; NULL; copied */
+    /* Client certificate and key, PEM; both or none; copied. */
+    const char *certificate_pem;
+    const struct secret *key_pem;
+    const char *proxy_url;  /* NULL: from the environment; copied */
+    const char *connect_to; /* "host:port" to connect to, whatever the URL says; NULL; copied */
+    uint64_t connection_lifetime_ms;  /* an older connection is not used again; 0: any age */
     const struct clock *clock;        /* NULL: clock_system() */
     const struct cancel *cancel;      /* NULL: cannot be interrupted; must outlive the client */
     uint64_t connect_timeout_ms;      /* 0: 10 s */
@@ -44,21 +51,25 @@ struct http_request {
     size_t body_length;
     uint64_t deadline_ms; /* for one try, in all; 0: 60 s plus what body_limit needs at 64 KiB/s */
     size_t body_limit;    /* of the answer; more is ERR_TOO_LARGE */
+    const struct retry_policy *retry; /* for this call; NULL: the client's */
     /* Called before each try, to sign it anew: fills `ret_lines` with extra header lines
      * ("Name: value" each, terminated by '\n'). May be NULL. */
     enum errc (*sign)(void *context, struct str *ret_lines, struct error *err);
     void *sign_context;
     bool is_write; /* outcome unknown after a lost answer: then not retried, ERR_NETWORK */
+    bool is_deaf;  /* not interrupted by the client's cancel */
 };
 
 struct http_response {
-    int status;
-    struct str body;    /* caller releases with http_response_release() */
-    struct str headers; /* raw lines of the final answer */
+    int status;          /* 0: no answer */
+    bool may_have_acted; /* on failure: the request went out, so the server may have done it */
+    struct str body;     /* caller releases with http_response_release() */
+    struct str headers;  /* raw lines of the final answer */
 };
 
-/* Lets other users of OpenSSL in this process (libpq with sslrootcert=system) find the CA bundle that this client uses,
- * by SSL_CERT_FILE, unless the environment names one. Before the first thread starts. */
+/* Lets other users of OpenSSL in this process (libpq with sslrootcert=system) find the CA bundle
+ * that this client uses, by SSL_CERT_FILE, unless the environment names one. Before the first
+ * thread starts. */
 void http_export_ca(void);
 
 /* Caller frees with http_close(). */
@@ -74,7 +85,8 @@ void http_guard(struct http **http);
  * ERR_NETWORK, ERR_TLS, ERR_TIMEOUT, what is not HTTP ERR_HTTP. A body shorter than Content-Length
  * is ERR_NETWORK (retried). A write is repeated only when it surely had no effect: it could not be
  * sent, or was answered 429 or 503. Error texts name the host, never a query, a header or a body.
- * `ret_response` must be empty ({0} or released) and is filled on success. */
+ * `ret_response` must be empty ({0} or released) and is filled on success; on failure only
+ * may_have_acted is set. */
 enum errc http_send(struct http *http, const struct http_request *request,
                     struct http_response *ret_response, struct error *err) RR_MUST_CHECK;
 

@@ -180,7 +180,9 @@ static enum errc take_store_lock(struct run *run, struct error *err)
     enum errc code = store_lock(run->store, &is_held, err);
     if (code || is_held)
         return code;
-    return error_set(err, ERR_LOCKED, "another run holds the lock of '%s'", run->store->place);
+    const char *holder = run->store->holder;
+    return error_set(err, ERR_LOCKED, "another run holds the lock of '%s'%s%s", run->store->place,
+                     holder ? ": " : "", holder ? holder : "");
 }
 
 static void warn_about_values(const struct run *run)

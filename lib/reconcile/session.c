@@ -14,9 +14,6 @@
 #include "lib/pg/sql.h"
 #include "lib/reconcile/run.h"
 
-/* A lock holder that has been silent for longer is taken for dead; live ones ping every 5 s. */
-enum { SILENT_HOLDER_S = 60 };
-
 static const char *make_run_id(struct arena *arena)
 {
     uint8_t bytes[10];
@@ -100,7 +97,7 @@ enum errc run_parse_spec(struct run *run, const char *text, unsigned first_line,
     struct spec_findings findings;
     enum errc code = spec_parse(&run->arena, &source, &spec, &findings, err);
     if (!code)
-        code = spec_check_supported(&run->arena, &spec, run->store->has_workloads, &findings, err);
+        code = spec_check_supported(&run->arena, &spec, run->store->kube != NULL, &findings, err);
     for (size_t i = 1; code && i < findings.count && !run->is_quiet; i++)
         log_error(findings.items[i].text, LOG_TEXT("hint", findings.items[i].hint));
     if (code)
@@ -157,7 +154,7 @@ enum errc run_connect(struct run *run, struct error *err)
         .run_id = run->run_id,
         .state_ref = run->store->ref,
         .cancel = run->is_settling ? NULL : run->options->cancel,
-        .silent_holder_s = SILENT_HOLDER_S,
+        .silent_holder_s = run->store->silent_holder_s,
         .may_create = true,
     };
     enum errc code = control_open(&options, &run->control, err);

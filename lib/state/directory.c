@@ -17,6 +17,9 @@
 #include "lib/net/digest.h"
 #include "lib/state/statefile.h"
 
+/* A holder of the database lock that was silent for longer is dead; live ones ping every 5 s. */
+enum { SILENT_HOLDER_S = 60 };
+
 struct directory {
     struct store base;
     struct arena arena; /* names that live as long as the store */
@@ -338,6 +341,7 @@ enum errc directory_open(const char *path, const char *name, struct store **ret_
         .name = arena_strdup(&dir->arena, name),
         .place = arena_strdup(&dir->arena, path),
         .ref = make_ref(&dir->arena, arena_printf(&dir->arena, "%s/%s", real, name)),
+        .silent_holder_s = SILENT_HOLDER_S,
     };
     dir->state_file = arena_printf(&dir->arena, "%s.yaml", name);
     dir->applied_file = arena_printf(&dir->arena, "%s.applied.yaml", name);

@@ -28,6 +28,17 @@ enum errc store_lock(struct store *store, bool *ret_is_held, struct error *err)
     return store->ops->lock(store, ret_is_held, err);
 }
 
+enum errc store_check_lock(struct store *store, uint64_t need_ms, struct error *err)
+{
+    return store->ops->check_lock ? store->ops->check_lock(store, need_ms, err) : RR_OK;
+}
+
+void store_tell(struct store *store, const struct store_news *news)
+{
+    if (store->ops->tell)
+        store->ops->tell(store, news);
+}
+
 void store_close(struct store *store)
 {
     if (store)

@@ -3,8 +3,8 @@
  *
  * A store holds the user's state (`restore-state`: desired and last applied timestamp,
  * configuration), the program's journal beside it, and a lock that one run at a time can hold.
- * Everything above this interface is the same for every kind of store; today there is the directory
- * (directory.h).
+ * Everything above this interface is the same for every kind of store; the directory
+ * (directory.h) and the ConfigMap of a Kubernetes cluster (cluster.h).
  *
  * Order of calls: open, read and journal_read at will, lock, then read and journal_read again (what
  * was read before the lock may be old), then publish and journal_write. Writing without the lock is
@@ -19,6 +19,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/error.h"
 
+struct kube;
 struct store;
 
 /* The user's state as it was read. Texts live in the arena; NULL where the key is absent. */
@@ -42,6 +43,14 @@ struct journal_data {
     uint64_t version; /* compare-and-swap token, opaque */
 };
 
+/* What happened, for people who look at the state (Events). */
+struct store_news {
+    bool is_warning;
+    const char *reason; /* CamelCase */
+    const char *action; /* the step's name */
+    const char *text;
+};
+
 struct store_ops {
     enum errc (*read)(struct store *store, struct arena *arena, struct state_view *ret_view,
                       struct error *err);
@@ -52,6 +61,10 @@ struct store_ops {
     enum errc (*journal_write)(struct store *store, struct journal_data *journal,
                                struct error *err);
     enum errc (*lock)(struct store *store, bool *ret_is_held, struct error *err);
+    /* May be NULL: the lock cannot be lost. */
+    enum errc (*check_lock)(struct store *store, uint64_t need_ms, struct error *err);
+    /* May be NULL: nobody is told. */
+    void (*tell)(struct store *store, const struct store_news *news);
     void (*close)(struct store *store);
 };
 
@@ -61,7 +74,9 @@ struct store {
     const char *name;   /* name of the state, "restore-state" */
     const char *place;  /* where it is, for people */
     const char *ref;    /* state_ref: identifies this state against all others in the world */
-    bool has_workloads; /* whether Deployments, Ingresses and so on exist beside it */
+    struct kube *kube;  /* the cluster whose workloads stand beside it; NULL: none */
+    const char *holder; /* after a lock that is held by somebody else: who, NULL if not known */
+    unsigned silent_holder_s; /* a holder of the database lock that was silent for longer is dead */
 };
 
 /* Reads the user's state. ERR_STATE_MISSING if there is none; ERR_CONFIG with line and column if it
@@ -84,9 +99,18 @@ enum errc store_journal_read(struct store *store, struct arena *arena,
 enum errc store_journal_write(struct store *store, struct journal_data *journal,
                               struct error *err) RR_MUST_CHECK;
 
-/* Takes the lock without waiting. Somebody else holds it: *ret_is_held = false. It is released when
- * the store is closed or the process dies. */
+/* Takes the lock. Somebody else holds it: *ret_is_held = false. Does not wait for a live holder to
+ * end; whether a holder is alive may have to be found out by waiting (a Lease: for as long as it
+ * says). It is released when the store is closed; when the process dies, by the kernel (directory)
+ * or by running out (Lease). Held already: a success at once. */
 enum errc store_lock(struct store *store, bool *ret_is_held, struct error *err) RR_MUST_CHECK;
+
+/* The lock is ours, and will be for `need_ms`: asked before every step and every effect on the
+ * cluster. Waits for a store that is away. ERR_FENCE_LOST, ERR_API, ERR_CANCELLED. */
+enum errc store_check_lock(struct store *store, uint64_t need_ms, struct error *err) RR_MUST_CHECK;
+
+/* Tells people; never fails. */
+void store_tell(struct store *store, const struct store_news *news);
 
 /* NULL is accepted. */
 void store_close(struct store *store);
