@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -191,15 +192,17 @@ static void test_what_is_no_file_is_refused(void **state)
 static void test_a_file_without_permission(void **state)
 {
     (void)state;
-    if (geteuid() == 0 && seteuid(65534) != 0)
-        skip();
+    char user[24];
+    if (geteuid() == 0)
+        assert_int_equal(seteuid(65534), 0);
+    snprintf(user, sizeof user, "%u", (unsigned)geteuid());
     struct error err = ERROR_INIT;
     SOURCE_GUARD struct source *source = NULL;
     enum errc code = source_file_open("/etc/shadow", "file:///etc/shadow", &source, &err);
     if (getuid() == 0)
         assert_int_equal(seteuid(0), 0);
     assert_int_equal(code, ERR_OBJECT_STORE_DENIED);
-    assert_non_null(strstr(err.hint, "65534"));
+    assert_non_null(strstr(err.hint, user));
 }
 
 static void test_cancel(void **state)
