@@ -83,6 +83,15 @@ update-pins: ## record the newest versions of the static build's libraries
 install: static ## the static program into $(DESTDIR)$(PREFIX)/bin
 	install -D -m 755 build/static/restore-reconciler $(DESTDIR)$(PREFIX)/bin/restore-reconciler
 
+# localhost/ keeps a cluster that lacks the image from asking a registry on the internet for it.
+IMAGE ?= localhost/restore-reconciler:$(VERSION)
+image: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+.PHONY: image
+image: static ## build/image.tar: the OCI image that ships, without a container engine; IMAGE=NAME:TAG names it
+	scripts/install-build-deps image
+	scripts/make-image --name '$(IMAGE)' --binary build/static/restore-reconciler --version '$(VERSION)' \
+	    --revision '$(COMMIT)' --out build/image.tar
+
 ##@ Test
 
 .PHONY: test
@@ -94,7 +103,7 @@ test: deps ## everything that CI runs; installs what it needs
 
 .PHONY: deps
 deps:
-	scripts/install-build-deps dev static test
+	scripts/install-build-deps dev static image test
 
 build/unit/%: tests/unit/%.c build/librr.a
 	@mkdir -p $(@D)
