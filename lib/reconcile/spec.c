@@ -9,7 +9,12 @@
 #include "lib/reconcile/reader.h"
 #include "lib/reconcile/spec_steps.h"
 
-enum { DEFAULT_JOBS = 4, DEFAULT_KEEP_PREVIOUS_S = 24 * 3600, DEFAULT_MAX_ATTEMPTS = 3 };
+enum {
+    DEFAULT_JOBS = 4,
+    DEFAULT_KEEP_PREVIOUS_S = 24 * 3600,
+    DEFAULT_MAX_ATTEMPTS = 3,
+    DEFAULT_APPLICATION_TIMEOUT_S = 600,
+};
 
 #define DEFAULT_CONTROL_DATABASE "restore_reconciler"
 #define DEFAULT_NAME_PATTERN "%Y-%m-%dT%H:%M:%SZ.dump"
@@ -93,15 +98,20 @@ static const struct reader_field application_fields[] = {
     {"ingresses", READER_OBJECT_NAMES, .offset = offsetof(struct spec_application, ingresses)},
     {"maintenanceService", READER_OBJECT_NAME,
      .offset = offsetof(struct spec_application, maintenance_service)},
+    {"timeout", READER_DURATION, .offset = offsetof(struct spec_application, timeout_s)},
 };
 
 static void read_application(struct reader *r, const struct reader_field *field,
                              const struct yaml_node *node, void *target)
 {
     struct spec_application *application = &((struct spec *)target)->application;
-    if (reader_is_mapping(r, field->word, node))
-        reader_mapping(r, node, application_fields, COUNT_OF(application_fields),
-                       " in 'application'", application);
+    if (!reader_is_mapping(r, field->word, node))
+        return;
+    reader_mapping(r, node, application_fields, COUNT_OF(application_fields), " in 'application'",
+                   application);
+    if (application->timeout_s == 0)
+        reader_report(r, reader_place(yaml_get(node, "timeout")), "10m is the default",
+                      "'timeout' must be longer than 0s");
 }
 
 /* Its keys are not looked at until jobs are built: spec_check_supported() refuses the word. */
@@ -181,6 +191,8 @@ static void check_whole(struct reader *r, const struct yaml_node *root, const st
     if (text_equal(spec->database, spec->control_database))
         reader_report(r, reader_place(database), "",
                       "'database' and 'controlDatabase' are the same database");
+    if (r->findings.total == 0) /* a step that was misspelt is one finding, not two */
+        spec_check_counterparts(r, spec);
 }
 
 static void read_root(struct reader *r, const struct yaml_node *root, struct spec *spec)
@@ -211,6 +223,7 @@ enum errc spec_parse(struct arena *arena, const struct spec_text *text, struct s
         .jobs = DEFAULT_JOBS,
         .keep_previous_s = DEFAULT_KEEP_PREVIOUS_S,
         .max_attempts = DEFAULT_MAX_ATTEMPTS,
+        .application.timeout_s = DEFAULT_APPLICATION_TIMEOUT_S,
     };
     struct yaml_node *root = NULL;
     enum errc code =
@@ -276,6 +289,24 @@ static void check_location(struct reader *r, const struct spec_backups *backups)
         reader_report(r, backups->location_place, err.hint, "%s", err.text);
 }
 
+/* Names or a selector for what the steps act on: the program never guesses whose pods it may end.
+ */
+static void check_application(struct reader *r, const struct spec *spec)
+{
+    const struct spec_application *a = &spec->application;
+    bool has_workloads = a->selector || a->deployments.count || a->stateful_sets.count,
+         has_ingresses = a->selector || a->ingresses.count;
+    for (size_t i = 0; i < spec->pre_step_count; i++) {
+        const struct spec_step *step = &spec->pre_steps[i];
+        if (step->kind == SPEC_STEP_SCALE_DEPLOYMENTS && !has_workloads)
+            reader_report(r, step->place, "add application: {deployments: [NAME]}, or a selector",
+                          "'scaleDeployments' needs 'application' to say which workloads");
+        if (step->kind == SPEC_STEP_DISABLE_INGRESS && !has_ingresses)
+            reader_report(r, step->place, "add application: {ingresses: [NAME]}, or a selector",
+                          "'disableIngress' needs 'application' to say which Ingresses");
+    }
+}
+
 static void check_steps_without_workloads(struct reader *r, const struct spec_step *steps,
                                           size_t count)
 {
@@ -298,7 +329,11 @@ enum errc spec_check_supported(struct arena *arena, const struct spec *spec, boo
     struct reader r = {.arena = arena, .text_name = spec->text_name};
     check_not_built(&r, spec);
     check_location(&r, &spec->backups);
-    if (!has_workloads) {
+    enum errc code = ERR_UNSUPPORTED;
+    if (has_workloads) {
+        code = r.findings.total ? code : ERR_CONFIG;
+        check_application(&r, spec);
+    } else {
         if (spec->places[SPEC_APPLICATION].line > 0)
             reader_report(&r, spec->places[SPEC_APPLICATION], "leave it out, or run in Kubernetes",
                           "'application' needs Kubernetes, and this state is kept in a directory");
@@ -307,5 +342,5 @@ enum errc spec_check_supported(struct arena *arena, const struct spec *spec, boo
     }
     if (ret_findings)
         *ret_findings = r.findings;
-    return r.findings.total ? reader_error(&r, ERR_UNSUPPORTED, err) : RR_OK;
+    return r.findings.total ? reader_error(&r, code, err) : RR_OK;
 }

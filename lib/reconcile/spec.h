@@ -69,6 +69,7 @@ struct spec_application {
     const char *selector; /* label selector, NULL if none */
     struct spec_names deployments, stateful_sets, ingresses;
     const char *maintenance_service; /* NULL if none */
+    uint64_t timeout_s;              /* for pods to go, and for workloads to be ready again */
 };
 
 enum spec_step_kind {
@@ -148,7 +149,8 @@ enum errc spec_parse(struct arena *arena, const struct spec_text *text, struct s
                      struct spec_findings *ret_findings, struct error *err) RR_MUST_CHECK;
 
 /* Whether this program, with a store that has workloads beside it or not, can do what the spec
- * asks. ERR_UNSUPPORTED names the word, its place and the way out; findings as above. */
+ * asks. ERR_UNSUPPORTED names the word, its place and the way out; ERR_CONFIG: a step that acts on
+ * workloads or Ingresses without a word which. Findings as above. */
 enum errc spec_check_supported(struct arena *arena, const struct spec *spec, bool has_workloads,
                                struct spec_findings *ret_findings, struct error *err) RR_MUST_CHECK;
 

@@ -188,6 +188,35 @@ void spec_read_post_steps(struct reader *r, const struct reader_field *field,
     spec->post_steps = read_steps(r, node, POST_STEPS, &spec->post_step_count);
 }
 
+static bool has_step(const struct spec_step *steps, size_t count, enum spec_step_kind kind)
+{
+    for (size_t i = 0; i < count; i++)
+        if (steps[i].kind == kind)
+            return true;
+    return false;
+}
+
+void spec_check_counterparts(struct reader *r, const struct spec *spec)
+{
+    static const struct {
+        enum spec_step_kind away, back;
+        const char *away_text, *back_text;
+    } pairs[] = {
+        {SPEC_STEP_SCALE_DEPLOYMENTS, SPEC_STEP_SCALE_DEPLOYMENTS, "scaleDeployments: 0",
+         "scaleDeployments: auto"},
+        {SPEC_STEP_DISABLE_INGRESS, SPEC_STEP_ENABLE_INGRESS, "disableIngress: true",
+         "enableIngress: true"},
+    };
+    for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++)
+        for (size_t i = 0; i < spec->pre_step_count; i++)
+            if (spec->pre_steps[i].kind == pairs[p].away &&
+                !has_step(spec->post_steps, spec->post_step_count, pairs[p].back))
+                reader_report(r, spec->pre_steps[i].place,
+                              arena_printf(r->arena, "add to postSteps: - %s", pairs[p].back_text),
+                              "'%s' without '%s' in postSteps: it would never be undone",
+                              pairs[p].away_text, pairs[p].back_text);
+}
+
 static void read_sql_check(struct reader *r, const struct yaml_node *node, struct spec_check *check)
 {
     check->kind = SPEC_CHECK_SQL;

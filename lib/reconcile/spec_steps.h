@@ -21,4 +21,8 @@ void spec_read_verify(struct reader *r, const struct reader_field *field,
 void spec_read_smoke(struct reader *r, const struct reader_field *field,
                      const struct yaml_node *node, void *target);
 
+/* A step of preSteps that takes something away without the step of postSteps that brings it back.
+ */
+void spec_check_counterparts(struct reader *r, const struct spec *spec);
+
 #endif

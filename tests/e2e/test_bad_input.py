@@ -150,9 +150,24 @@ def test_a_secret_in_a_location_is_not_repeated(shop):
     assert "verysecretvalue" not in run.text and b"verysecretvalue" not in shop.state.journal_file.read_bytes()
 
 
+@pytest.mark.parametrize("away, back", [({"disableIngress": True}, {"enableIngress": True}), ({"scaleDeployments": 0}, {"scaleDeployments": "auto"})], ids=str)
+def test_steps_of_a_cluster_are_refused_where_there_is_none(shop, away, back):
+    """Never: a step that is quietly left out."""
+    shop.state.configure(preSteps=[away], postSteps=[back])
+    refused(shop, 2, "Unsupported", next(iter(away)))
+
+
+@pytest.mark.parametrize("away, back", [({"disableIngress": True}, "enableIngress: true"), ({"scaleDeployments": 0}, "scaleDeployments: auto")], ids=str)
+def test_a_step_whose_undo_is_missing_is_refused(shop, away, back):
+    """Never: an application that is taken away and never brought back."""
+    shop.state.configure(preSteps=[away])
+    run = refused(shop, 2, "InvalidConfiguration", back)
+    assert re.match(r"restore\.yaml:\d+:\d+: ", run.report["message"]), run
+
+
 @pytest.mark.parametrize("key, value, word", [
     ("engine", "job", "engine: job"), ("strategy", "in-place", "in-place"), ("pgbouncer", True, "pgbouncer"), ("keepPrestaged", True, "keepPrestaged"),
-    ("preSteps", [{"disableIngress": True}], "disableIngress"), ("preSteps", [{"scaleDeployments": 0}], "scaleDeployments"), ("postSteps", [{"scaleDeployments": "auto"}], "scaleDeployments"),
+    ("postSteps", [{"scaleDeployments": "auto"}], "scaleDeployments"),
     ("postSteps", [{"enableIngress": True}], "enableIngress"), ("application", {"deployments": ["web"]}, "application"), ("replication", "drop", "replication")], ids=str)
 def test_words_that_need_something_else_are_refused_by_name(shop, key, value, word):
     """Never: a step that is quietly left out."""

@@ -78,6 +78,7 @@ static void test_every_key(void **state)
                                "  statefulSets: [cache]\n"
                                "  ingresses: []\n"
                                "  maintenanceService: sorry\n"
+                               "  timeout: 90s\n"
                                "preSteps:\n"
                                "  - disableIngress: true\n"
                                "  - scaleDeployments: 0\n"
@@ -118,6 +119,7 @@ static void test_every_key(void **state)
     assert_string_equal(s.application.deployments.items[1], "worker");
     assert_int_equal(s.application.ingresses.count, 0);
     assert_string_equal(s.application.maintenance_service, "sorry");
+    assert_int_equal(s.application.timeout_s, 90);
     assert_int_equal(s.pre_step_count, 5);
     assert_int_equal(s.pre_steps[0].kind, SPEC_STEP_DISABLE_INGRESS);
     assert_int_equal(s.pre_steps[1].kind, SPEC_STEP_SCALE_DEPLOYMENTS);
@@ -126,13 +128,13 @@ static void test_every_key(void **state)
     assert_int_equal(s.pre_steps[3].sql_on, SPEC_ON_LIVE);
     assert_int_equal(s.pre_steps[4].sql_on, SPEC_ON_STAGING);
     assert_null(s.pre_steps[4].undo);
-    assert_int_equal(s.pre_steps[4].place.line, 33);
+    assert_int_equal(s.pre_steps[4].place.line, 34);
     assert_string_equal(s.verify[0].sql, "SELECT true");
     assert_string_equal(s.smoke[0].sql, "SELECT\n  true\n");
     assert_int_equal(s.smoke[1].kind, SPEC_CHECK_HTTP);
     assert_int_equal(s.post_step_count, 3);
     assert_int_equal(s.places[SPEC_DATABASE].line, 1);
-    assert_int_equal(s.places[SPEC_POST_STEPS].line, 41);
+    assert_int_equal(s.places[SPEC_POST_STEPS].line, 42);
 }
 
 static void test_the_first_designs_example_reads_as_it_is(void **state)
@@ -151,7 +153,47 @@ static void test_the_first_designs_example_reads_as_it_is(void **state)
     struct error err = ERROR_INIT;
     struct spec spec;
     assert_int_equal(parse(&arena, text, &spec, NULL, &err), RR_OK);
-    assert_int_equal(spec_check_supported(&arena, &spec, true, NULL, &err), RR_OK);
+    assert_int_equal(spec_check_supported(&arena, &spec, true, NULL, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, ":5:5: 'disableIngress' needs 'application'"));
+    assert_int_equal(spec.application.timeout_s, 600);
+}
+
+/* Who is to be taken away must be said; one word for it is enough. */
+static void test_steps_need_to_know_what_they_act_on(void **state)
+{
+    (void)state;
+#define SCALE "preSteps: [{scaleDeployments: 0}]\npostSteps: [{scaleDeployments: auto}]\n"
+#define INGRESS "preSteps: [{disableIngress: true}]\npostSteps: [{enableIngress: true}]\n"
+    static const struct {
+        const char *name, *text, *finding; /* NULL: nothing to complain of */
+    } rows[] = {
+        {"a selector for workloads", NEEDED "application: {selector: a=b}\n" SCALE, NULL},
+        {"a selector for Ingresses", NEEDED "application: {selector: a=b}\n" INGRESS, NULL},
+        {"Deployments", NEEDED "application: {deployments: [web]}\n" SCALE, NULL},
+        {"StatefulSets", NEEDED "application: {statefulSets: [web]}\n" SCALE, NULL},
+        {"Ingresses", NEEDED "application: {ingresses: [web]}\n" INGRESS, NULL},
+        {"only back", NEEDED "postSteps: [{enableIngress: true}, {scaleDeployments: auto}]\n",
+         NULL},
+        {"nothing for workloads", NEEDED SCALE, ":3:12: 'scaleDeployments' needs 'application'"},
+        {"nothing for Ingresses", NEEDED INGRESS, ":3:12: 'disableIngress' needs 'application'"},
+        {"Ingresses for workloads", NEEDED "application: {ingresses: [web]}\n" SCALE,
+         ":4:12: 'scaleDeployments' needs 'application'"},
+        {"workloads for Ingresses", NEEDED "application: {deployments: [web]}\n" INGRESS,
+         ":4:12: 'disableIngress' needs 'application'"},
+        {"empty lists", NEEDED "application: {deployments: []}\n" SCALE,
+         ":4:12: 'scaleDeployments' needs 'application'"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ARENA_GUARD struct arena arena = {0};
+        struct error err = ERROR_INIT;
+        struct spec spec;
+        if (parse(&arena, rows[i].text, &spec, NULL, &err))
+            fail_msg("%s: %s", rows[i].name, err.text);
+        enum errc code = spec_check_supported(&arena, &spec, true, NULL, &err);
+        if (code != (rows[i].finding ? ERR_CONFIG : RR_OK) ||
+            (code && (!strstr(err.text, rows[i].finding) || !strstr(err.hint, "application: {"))))
+            fail_msg("%s: '%s', hint '%s'", rows[i].name, err.text, err.hint);
+    }
 }
 
 /* Each text has exactly one thing wrong. */
@@ -280,6 +322,15 @@ static void test_what_is_wrong_is_named_with_its_place(void **state)
         {"step of none", NEEDED "preSteps: [{}]\n", ":3:12: a step is a mapping of one key"},
         {"unknown step", NEEDED "preSteps:\n  - disableIngres: true\n",
          ":4:5: unknown step 'disableIngres', did you mean 'disableIngress'?"},
+        {"scaled down and never up", NEEDED "preSteps:\n  - scaleDeployments: 0\n",
+         ":4:5: 'scaleDeployments: 0' without 'scaleDeployments: auto' in postSteps"},
+        {"disabled and never enabled",
+         NEEDED "preSteps:\n  - disableIngress: true\npostSteps:\n  - scaleDeployments: auto\n",
+         ":4:5: 'disableIngress: true' without 'enableIngress: true' in postSteps"},
+        {"timeout of nothing", NEEDED "application: {timeout: 0s}\n",
+         ":3:24: 'timeout' must be longer than 0s"},
+        {"timeout without unit", NEEDED "application: {timeout: 60}\n",
+         ":3:24: 'timeout' must be a duration"},
         {"enableIngress too early", NEEDED "preSteps:\n  - enableIngress: true\n",
          ":4:5: 'enableIngress' has its place in postSteps"},
         {"disableIngress too late", NEEDED "postSteps:\n  - disableIngress: true\n",
@@ -439,9 +490,7 @@ static void test_what_is_not_built_yet_is_refused_by_name(void **state)
          "locations that begin with https://", "s3://"},
         {"application", NEEDED "application: {deployments: [web]}\n",
          ":3:1: 'application' needs Kubernetes", "run in Kubernetes"},
-        {"disableIngress", NEEDED "preSteps:\n  - disableIngress: true\n",
-         ":4:5: 'disableIngress' needs Kubernetes", "sql step"},
-        {"scale down", NEEDED "preSteps:\n  - scaleDeployments: 0\n",
+        {"scale up", NEEDED "postSteps:\n  - scaleDeployments: auto\n",
          ":4:5: 'scaleDeployments' needs Kubernetes", "sql step"},
         {"enableIngress", NEEDED "postSteps:\n  - enableIngress: true\n",
          ":4:5: 'enableIngress' needs Kubernetes", "sql step"},
@@ -470,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_key),
         cmocka_unit_test(test_the_first_designs_example_reads_as_it_is),
+        cmocka_unit_test(test_steps_need_to_know_what_they_act_on),
         cmocka_unit_test(test_what_is_wrong_is_named_with_its_place),
         cmocka_unit_test(test_all_findings_are_reported_up_to_ten),
         cmocka_unit_test(test_lists_and_statements_are_bounded),
