@@ -249,6 +249,41 @@ void base64_render(struct str *s, const uint8_t *bytes, size_t length)
         str_append_char(s, '=');
 }
 
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool base64_parse(struct str *s, const char *text, size_t length)
+{
+    unsigned pending = 0, digits = 0, padding = 0; /* of the group of four under way */
+    bool is_over = false;                          /* after the group with the padding */
+    for (size_t i = 0; i < length; i++) {
+        int value = base64_value(text[i]);
+        bool is_padding = text[i] == '=' && digits >= 2;
+        if (text[i] == '\n' || text[i] == '\r')
+            continue;
+        if (is_over || (!is_padding && (value < 0 || padding)))
+            return false;
+        pending = pending << 6 | (is_padding ? 0 : (unsigned)value);
+        digits += !is_padding;
+        padding += is_padding;
+        if (digits + padding < 4)
+            continue;
+        for (unsigned k = 0; k < 3 - padding; k++)
+            str_append_char(s, (char)(uint8_t)(pending >> (16 - 8 * k)));
+        is_over = padding > 0;
+        pending = digits = padding = 0;
+    }
+    return digits == 0 && !s->is_cut;
+}
+
 void base32_render(struct str *s, const uint8_t *bytes, size_t length)
 {
     render_digits(s, bytes, length, 5, "abcdefghijklmnopqrstuvwxyz234567");

@@ -43,6 +43,9 @@ void hmac_sha256(const void *key, size_t key_length, const void *bytes, size_t l
 void hex_render(const uint8_t *bytes, size_t length, char *ret_hex); /* 2 * length + 1 bytes */
 /* RFC 4648 base64 with padding. */
 void base64_render(struct str *s, const uint8_t *bytes, size_t length);
+/* The bytes that `text` encodes, appended; line breaks are skipped. False: it is no base64 with
+ * padding, or does not fit; what was appended until then stays. */
+bool base64_parse(struct str *s, const char *text, size_t length) RR_MUST_CHECK;
 /* RFC 4648 base32 alphabet in lower case, no padding: for names of databases. */
 void base32_render(struct str *s, const uint8_t *bytes, size_t length);
 /* `length` random bytes from the kernel. */

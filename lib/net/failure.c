@@ -21,10 +21,16 @@ static enum errc report_tls(const struct failure *failure, const char *text, str
     error_set(err, ERR_TLS, "no trusted TLS connection to %s: %s", failure->host, text);
     const char *file = failure->ca_file ? failure->ca_file : "'' (no CA bundle was found)";
     if (is_refused && verify <= VERIFY_NOT_REACHED)
-        return error_hint(err, "the certificate is for another name than the one in the URL");
+        return error_hint(err, "%s",
+                          failure->wrong_name_hint
+                              ? failure->wrong_name_hint
+                              : "the certificate is for another name than the one in the URL");
     if (is_refused && (verify == VERIFY_NOT_YET_VALID || verify == VERIFY_EXPIRED))
         return error_hint(err, "compare the certificate's dates with this machine's clock");
-    if (is_refused || failure->result == CURLE_SSL_CACERT_BADFILE)
+    bool is_unknown = is_refused || failure->result == CURLE_SSL_CACERT_BADFILE;
+    if (is_unknown && failure->unknown_ca_hint)
+        return error_hint(err, "%s", failure->unknown_ca_hint);
+    if (is_unknown)
         return error_hint(err,
                           "certificates are checked against the CA file %s; another one (PEM) is "
                           "given in AWS_CA_BUNDLE (object store) or SSL_CERT_FILE",
@@ -40,6 +46,13 @@ static bool is_broken_handshake(const struct failure *failure)
     return failure->sys_errno != 0 || strstr(failure->curl_text, "SSL_ERROR_SYSCALL") ||
            strstr(failure->curl_text, "unexpected eof") ||
            strstr(failure->curl_text, "Connection reset");
+}
+
+/* The proxy answered, but opened no way to the host. */
+static enum errc report_proxy(const struct failure *failure, const char *text, struct error *err)
+{
+    error_set(err, ERR_NETWORK, "the proxy opens no connection to %s: %s", failure->host, text);
+    return error_hint(err, "check the proxy's rules and log, and no_proxy in the environment");
 }
 
 enum errc failure_report(const struct failure *failure, struct error *err)
@@ -87,6 +100,8 @@ enum errc failure_report(const struct failure *failure, struct error *err)
     case CURLE_OUT_OF_MEMORY:
         mem_die(0);
     default:
+        if (strstr(failure->curl_text, "CONNECT"))
+            return report_proxy(failure, text, err);
         return error_set(err, ERR_NETWORK, "the connection to %s broke: %s", host, text);
     }
 }

@@ -12,12 +12,13 @@
 #include "lib/base/error.h"
 
 struct failure {
-    int result;            /* CURLcode */
-    const char *curl_text; /* libcurl's words, "" for none */
-    const char *host;      /* quoted, as it is shown */
-    const char *ca_file;   /* NULL: there is none */
-    long verify_result;    /* X509_V_...: what OpenSSL thinks of the certificate */
-    long sys_errno;        /* of a connection that failed */
+    int result;                                    /* CURLcode */
+    const char *curl_text;                         /* libcurl's words, "" for none */
+    const char *host;                              /* quoted, as it is shown */
+    const char *ca_file;                           /* NULL: there is none */
+    const char *unknown_ca_hint, *wrong_name_hint; /* NULL: the general ones */
+    long verify_result; /* X509_V_...: what OpenSSL thinks of the certificate */
+    long sys_errno;     /* of a connection that failed */
     uint64_t connect_timeout_ms;
 };
 

@@ -38,6 +38,7 @@ struct call {
     struct http *http;
     struct transfer transfer;
     bool has_answer;      /* the last try brought one, with a status that asks for another try */
+    bool may_have_acted;  /* a try went out and brought no answer */
     enum errc final_code; /* set when another try is out of the question */
 };
 
@@ -130,6 +131,7 @@ static enum errc try_once(void *context, struct retry *retry, struct error *err)
     transfer->lines = str_text(&lines);
     enum errc code = transfer_run(call->http->transport, transfer, err);
     transfer->lines = NULL;
+    call->may_have_acted |= code && transfer->was_sent;
     if (code)
         return transfer->is_refused || (request->is_write && transfer->was_sent)
                    ? stop_trying(call, err)
@@ -147,7 +149,9 @@ static enum errc try_once(void *context, struct retry *retry, struct error *err)
 static enum errc run_call(struct call *call, struct http_response *ret_response, struct error *err)
 {
     struct http *http = call->http;
-    enum errc code = retry_run(&http->policy, http->clock, http->cancel, try_once, call, err);
+    const struct http_request *request = call->transfer.request;
+    enum errc code = retry_run(request->retry ? request->retry : &http->policy, http->clock,
+                               request->is_deaf ? NULL : http->cancel, try_once, call, err);
     if (code == ERR_HTTP && call->has_answer) {
         /* The caller can make more of the answer than we can. */
         error_clear(err);
@@ -158,6 +162,7 @@ static enum errc run_call(struct call *call, struct http_response *ret_response,
         return RR_OK;
     }
     http_response_release(&call->transfer.response);
+    ret_response->may_have_acted = call->may_have_acted;
     return call->final_code ? error_recode(err, call->final_code) : code;
 }
 
@@ -215,4 +220,5 @@ void http_response_release(struct http_response *response)
     str_release(&response->body);
     str_release(&response->headers);
     response->status = 0;
+    response->may_have_acted = false;
 }

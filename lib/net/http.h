@@ -3,9 +3,10 @@
  * stays inside this room.
  *
  * A `struct http` is one client: one connection pool, one owner thread. TLS is verified against, in
- * this order: the CA file given, SSL_CERT_FILE, or the first bundle found where systems keep them;
- * there is no way to switch verification off. Redirects are not followed. Proxies are taken from
- * the environment as curl does. Request and answer bodies are never logged.
+ * this order: the CA given (and nothing else then), SSL_CERT_FILE, or the first bundle found where
+ * systems keep them; there is no way to switch verification off. Redirects are not followed.
+ * Proxies are taken from the environment as curl does, unless one is given. Request and answer
+ * bodies are never logged.
  */
 #ifndef RR_NET_HTTP_H
 #define RR_NET_HTTP_H
@@ -30,6 +31,9 @@ struct http_options {
     const struct secret *key_pem;
     const char *proxy_url;  /* NULL: from the environment; copied */
     const char *connect_to; /* "host:port" to connect to, whatever the URL says; NULL; copied */
+    /* What the operator is told to do about a certificate of an unknown authority, and about one
+     * for another name; NULL: what holds for an object store; copied. */
+    const char *unknown_ca_hint, *wrong_name_hint;
     uint64_t connection_lifetime_ms;  /* an older connection is not used again; 0: any age */
     const struct clock *clock;        /* NULL: clock_system() */
     const struct cancel *cancel;      /* NULL: cannot be interrupted; must outlive the client */
@@ -50,7 +54,7 @@ struct http_request {
     const void *body;                  /* may be NULL */
     size_t body_length;
     uint64_t deadline_ms; /* for one try, in all; 0: 60 s plus what body_limit needs at 64 KiB/s */
-    size_t body_limit;    /* of the answer; more is ERR_TOO_LARGE */
+    size_t body_limit;    /* of the answer; more is ERR_TOO_LARGE, at once if a header says so */
     const struct retry_policy *retry; /* for this call; NULL: the client's */
     /* Called before each try, to sign it anew: fills `ret_lines` with extra header lines
      * ("Name: value" each, terminated by '\n'). May be NULL. */
@@ -72,7 +76,7 @@ struct http_response {
  * thread starts. */
 void http_export_ca(void);
 
-/* Caller frees with http_close(). */
+/* Caller frees with http_close(). ERR_TLS: client certificate or key cannot be used. */
 enum errc http_open(const struct http_options *options, struct http **ret_http,
                     struct error *err) RR_MUST_CHECK;
 void http_close(struct http *http); /* NULL is accepted */

@@ -16,6 +16,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/net/failure.h"
+#include "lib/net/trust.h"
 
 enum {
     DEADLINE_BASE_MS = 60 * 1000,
@@ -25,14 +26,23 @@ enum {
     HOST_SIZE = 256,
 };
 
+#if defined(__x86_64__)
+#define ARCHITECTURE "amd64"
+#elif defined(__aarch64__)
+#define ARCHITECTURE "arm64"
+#else
+#define ARCHITECTURE "unknown"
+#endif
+
 struct transport {
     CURLM *multi;
     CURL *easy;
     const struct clock *clock;
     const struct cancel *cancel;
-    uint64_t connect_timeout_ms, stall_timeout_ms;
-    char *ca_file; /* NULL: none was found */
-    const char *ca_folder;
+    uint64_t connect_timeout_ms, stall_timeout_ms, connection_lifetime_ms;
+    struct trust trust;
+    char *proxy_url;               /* NULL: from the environment */
+    struct curl_slist *connect_to; /* NULL: to where the URL says */
 };
 
 /* One try under way: what the callbacks work on. */
@@ -59,39 +69,14 @@ static void setup_process(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
-static const char *environment(const char *name)
+/* In libcurl's notation: whatever host and port are asked for, connect to these. */
+static void redirect(struct transport *transport, const char *place)
 {
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
-
-/* The static binary brings no CA bundle and its libcurl knows no place for one. */
-static const char *find_ca_file(const char *given)
-{
-    static const char *const places[] = {
-        "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Alpine, Arch */
-        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* RHEL, Fedora */
-        "/etc/pki/tls/certs/ca-bundle.crt",                  /* older RHEL, Amazon Linux */
-        "/etc/ssl/ca-bundle.pem",                            /* SUSE */
-        "/etc/ssl/cert.pem",                                 /* Alpine, FreeBSD, OpenBSD */
-        "/usr/local/share/certs/ca-root-nss.crt",            /* FreeBSD */
-        NULL,
-    };
-    if (given && *given)
-        return given;
-    if (environment("SSL_CERT_FILE"))
-        return environment("SSL_CERT_FILE");
-    for (const char *const *place = places; *place; place++)
-        if (access(*place, R_OK) == 0)
-            return *place;
-    return NULL;
-}
-
-void http_export_ca(void)
-{
-    const char *file = find_ca_file(NULL);
-    if (file && !environment("SSL_CERT_DIR"))
-        setenv("SSL_CERT_FILE", file, 0);
+    STR_GUARD struct str rule = STR_INIT(LIMIT_HTTP_HEADER_BYTES);
+    str_printf(&rule, "::%s", place);
+    transport->connect_to = curl_slist_append(NULL, str_text(&rule));
+    if (!transport->connect_to)
+        mem_die(rule.length);
 }
 
 enum errc transport_open(const struct http_options *options, struct transport **ret_transport,
@@ -99,13 +84,19 @@ enum errc transport_open(const struct http_options *options, struct transport **
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, setup_process);
+    struct trust trust;
+    if (trust_init(&trust, options, err))
+        return err->code;
     struct transport *transport = mem_alloc(sizeof *transport);
+    transport->trust = trust;
     transport->clock = options->clock;
     transport->cancel = options->cancel;
     transport->connect_timeout_ms = options->connect_timeout_ms;
     transport->stall_timeout_ms = options->stall_timeout_ms;
-    transport->ca_file = mem_strdup(find_ca_file(options->ca_file));
-    transport->ca_folder = environment("SSL_CERT_DIR");
+    transport->connection_lifetime_ms = options->connection_lifetime_ms;
+    transport->proxy_url = mem_strdup(options->proxy_url);
+    if (options->connect_to)
+        redirect(transport, options->connect_to);
     transport->multi = curl_multi_init();
     transport->easy = curl_easy_init();
     if (!transport->multi || !transport->easy) {
@@ -122,7 +113,9 @@ void transport_close(struct transport *transport)
         return;
     curl_easy_cleanup(transport->easy);
     curl_multi_cleanup(transport->multi);
-    free(transport->ca_file);
+    curl_slist_free_all(transport->connect_to);
+    trust_release(&transport->trust);
+    free(transport->proxy_url);
     free(transport);
 }
 
@@ -140,12 +133,29 @@ static bool is_range_as_asked(const struct transfer *transfer)
            text_has_prefix(str_text(&value), asked);
 }
 
+/* A body that will not be taken is not waited for either. */
+static bool check_length(struct flight *flight)
+{
+    const struct http_request *request = flight->transfer->request;
+    curl_off_t length = -1;
+    curl_easy_getinfo(flight->transport->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    if (length < 0 || (uint64_t)length <= request->body_limit ||
+        strcmp(request->method, "HEAD") == 0)
+        return true;
+    error_set(flight->err, ERR_TOO_LARGE, "the answer of %s has %" PRId64 " bytes, over %zu",
+              flight->host, (int64_t)length, request->body_limit);
+    return false;
+}
+
 static bool check_headers(struct flight *flight)
 {
     struct transfer *transfer = flight->transfer;
     const struct http_range *range = transfer->range;
-    if (!range || transfer->response.status != 206)
-        return true;
+    int status = transfer->response.status;
+    if (!range || (status != 200 && status != 206))
+        return check_length(flight);
+    if (status == 200)
+        return true; /* its body is not read */
     if (range->check && range->check(range->check_context, &transfer->response, flight->err)) {
         transfer->is_refused = true;
         return false;
@@ -327,6 +337,20 @@ static void set_method(CURL *easy, const struct http_request *request)
     SET(CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+/* Which way the connection goes, and how long it may be used. */
+static void set_route(const struct transport *transport)
+{
+    CURL *easy = transport->easy;
+    if (transport->proxy_url) {
+        SET(CURLOPT_PROXY, transport->proxy_url);
+        SET(CURLOPT_NOPROXY, "");
+    }
+    if (transport->connect_to)
+        SET(CURLOPT_CONNECT_TO, transport->connect_to);
+    if (transport->connection_lifetime_ms)
+        SET(CURLOPT_MAXLIFETIME_CONN, (long)((transport->connection_lifetime_ms + 999) / 1000));
+}
+
 static void set_options(struct flight *flight, struct curl_slist *lines)
 {
     const struct transport *transport = flight->transport;
@@ -336,17 +360,14 @@ static void set_options(struct flight *flight, struct curl_slist *lines)
     SET(CURLOPT_URL, request->url);
     SET(CURLOPT_HTTPHEADER, lines);
     set_method(easy, request);
-    SET(CURLOPT_USERAGENT, "restore-reconciler/" RR_VERSION);
+    SET(CURLOPT_USERAGENT, "restore-reconciler/" RR_VERSION " (linux/" ARCHITECTURE ")");
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is an object's name like any other */
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (transport->ca_file)
-        SET(CURLOPT_CAINFO, transport->ca_file);
-    if (transport->ca_folder)
-        SET(CURLOPT_CAPATH, transport->ca_folder);
+    set_route(transport);
+    trust_apply(&transport->trust, easy);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)transport->connect_timeout_ms);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER_BYTES);
@@ -388,7 +409,9 @@ static enum errc report(const struct flight *flight, CURLcode result)
         .result = (int)result,
         .curl_text = *flight->curl_text ? flight->curl_text : curl_easy_strerror(result),
         .host = flight->host,
-        .ca_file = transport->ca_file,
+        .ca_file = transport->trust.ca_file,
+        .unknown_ca_hint = transport->trust.unknown_ca_hint,
+        .wrong_name_hint = transport->trust.wrong_name_hint,
         .connect_timeout_ms = transport->connect_timeout_ms,
     };
     curl_easy_getinfo(transport->easy, CURLINFO_SSL_VERIFYRESULT, &failure.verify_result);
@@ -409,7 +432,8 @@ static enum errc check_patience(struct flight *flight)
 {
     const struct transport *transport = flight->transport;
     uint64_t now = clock_boottime_ms(transport->clock), limit = deadline_ms(flight->transfer);
-    if (cancel_check(transport->cancel, flight->err))
+    bool is_deaf = flight->transfer->request->is_deaf;
+    if (cancel_check(is_deaf ? NULL : transport->cancel, flight->err))
         return flight->err->code;
     if (now - flight->begin_ms > limit)
         return error_set(flight->err, ERR_TIMEOUT, "%s was not done answering after %" PRIu64 " ms",
