@@ -25,6 +25,14 @@
 #define LIMIT_JOBS 64
 #define LIMIT_ATTEMPTS 100
 
+/* The cluster. A token of a service account has about 1 KiB. */
+#define LIMIT_KUBE_ANSWER_BYTES (8 * LIMIT_MIB) /* one object, or one page of a list */
+#define LIMIT_KUBE_LIST_ITEMS ((size_t)1000000)
+#define LIMIT_KUBECONFIG_BYTES LIMIT_STATE_FILE_BYTES /* what the YAML reader takes */
+#define LIMIT_TOKEN_BYTES (32 * LIMIT_KIB)
+#define LIMIT_PEM_BYTES (1 * LIMIT_MIB) /* a client certificate, its key, a cluster's authorities  \
+                                         */
+
 /* Object storage. */
 #define LIMIT_HTTP_BODY_BYTES (8 * LIMIT_MIB)    /* an answer that is read into memory whole */
 #define LIMIT_HTTP_HEADER_BYTES (64 * LIMIT_KIB) /* all headers of one answer */

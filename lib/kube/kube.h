@@ -9,18 +9,27 @@
  * What an answer means (the code is in the error slot, with the server's own message, the verb, the
  * resource and the name):
  *
- *   2xx                             RR_OK
- *   401                             ERR_UNAUTHENTICATED
- *   403                             ERR_FORBIDDEN; the hint is the Role's rule to add
- *   404                             ERR_NOT_FOUND
- *   409                             ERR_CONFLICT (somebody wrote, or it exists already)
- *   400, 405, 406, 413, 415, 422    ERR_REJECTED (422 is also what a failed JSON patch `test`
- * gives) 410                             ERR_EXPIRED (a continue token) 429, 5xx, no answer tried
- * again for as long as the patience lasts, then ERR_API not JSON, too long, cut off     ERR_API a
- * write whose answer was lost   ERR_ANSWER_LOST: read the object back and decide
+ *   2xx                            RR_OK
+ *   401                            ERR_UNAUTHENTICATED
+ *   403                            ERR_FORBIDDEN; the hint is the Role's rule to add
+ *   404                            ERR_NOT_FOUND
+ *   409                            ERR_CONFLICT (somebody wrote, or it exists already)
+ *   410                            ERR_EXPIRED (a continue token)
+ *   400, 405, 406, 413, 415, 422   ERR_REJECTED (422 is also a JSON patch whose `test` failed)
+ *   429, 503, other 5xx of a GET,
+ *   no answer                      tried again for as long as the patience lasts, then ERR_API
+ *   not JSON, another kind,
+ *   too long, cut off              ERR_API
+ *   a write: 500, 502, 504, or no
+ *   answer that can be used        ERR_ANSWER_LOST: read the object back and decide
+ *
+ * 404, 409 and 410 count only when the body is a Status object: a proxy's or a load balancer's say
+ * nothing about the object and are ERR_API. No connection is ERR_API, no trust is ERR_TLS; both say
+ * which server, where its address comes from, and what to do. ERR_CANCELLED: interrupted; a write
+ * may have been done.
  *
  * A write is sent again by itself only when it surely had no effect (it could not be sent, or was
- * answered 429 or 503).
+ * answered 401, 429 or 503).
  */
 #ifndef RR_KUBE_KUBE_H
 #define RR_KUBE_KUBE_H
@@ -87,6 +96,7 @@ struct kube_request {
     const char *body;     /* JSON; NULL for KUBE_GET */
     uint64_t deadline_ms; /* for one try; 0: the client's */
     bool is_impatient;    /* one try only */
+    bool has_no_effect;   /* a question in the form of a write: may be asked twice */
 };
 
 struct kube_answer {
@@ -102,7 +112,8 @@ void kube_answer_release(struct kube_answer *answer);
 #define KUBE_ANSWER_GUARD __attribute__((cleanup(kube_answer_release)))
 
 /* Every object of a kind that matches the label selector (NULL: all), in pages. `take` may stop by
- * returning an error. The items are valid during the call only. */
+ * returning an error. The items are valid during the call only. ERR_EXPIRED: the list grew too old
+ * between two pages; begin again, and forget what was taken. */
 enum errc kube_list(struct kube *kube, const struct kube_resource *resource,
                     const char *label_selector,
                     enum errc (*take)(void *context, const struct json *item, struct error *err),

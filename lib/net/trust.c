@@ -1,5 +1,6 @@
 #include "lib/net/trust.h"
 
+#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,7 +97,7 @@ static struct curl_blob blob_of(char *text, size_t length)
     return (struct curl_blob){.data = text, .len = length, .flags = CURL_BLOB_NOCOPY};
 }
 
-void trust_apply(const struct trust *trust, CURL *easy)
+void trust_apply(const struct trust *trust, void *easy)
 {
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);

@@ -9,8 +9,6 @@
 #ifndef RR_NET_TRUST_H
 #define RR_NET_TRUST_H
 
-#include <curl/curl.h>
-
 #include "lib/net/http.h"
 
 struct trust {
@@ -28,8 +26,8 @@ struct trust {
 enum errc trust_init(struct trust *trust, const struct http_options *options,
                      struct error *err) RR_MUST_CHECK;
 void trust_release(struct trust *trust);
-/* Sets the options of one transfer. The trust must outlive it. */
-void trust_apply(const struct trust *trust, CURL *easy);
+/* Sets the options of one transfer on libcurl's handle. The trust must outlive it. */
+void trust_apply(const struct trust *trust, void *easy);
 /* The place that this program takes its authorities from when none is given; NULL: there is none.
  */
 const char *trust_find_ca_file(void);

@@ -291,8 +291,8 @@ void peer_stop(struct peer *peer)
 
 static uint64_t quick_boottime_ms(const struct clock *clock)
 {
-    (void)clock;
-    return clock_boottime_ms(clock_system());
+    const struct quick_clock *quick = clock->context;
+    return clock_boottime_ms(clock_system()) + quick->slept_ms;
 }
 
 static int64_t quick_wall_s(const struct clock *clock)
@@ -308,6 +308,7 @@ static void quick_sleep_ms(const struct clock *clock, uint64_t ms, const struct 
     if (quick->sleep_count < sizeof quick->sleeps_ms / sizeof *quick->sleeps_ms)
         quick->sleeps_ms[quick->sleep_count] = ms;
     quick->sleep_count++;
+    quick->slept_ms += ms;
 }
 
 void quick_clock_init(struct quick_clock *clock)

@@ -61,10 +61,12 @@ void peer_stop(struct peer *peer);
     "HTTP/1.1 " status "\r\n" headers "Content-Length: " #length "\r\n\r\n" body
 #define PEER_STATUS(status) PEER_ANSWER(status, "", 0, "")
 
-/* A clock that counts real time, but whose sleeps end at once and are written down. */
+/* A clock that counts real time, but whose sleeps end at once, count as slept, and are written
+ * down. */
 struct quick_clock {
     struct clock base;
-    int64_t wall_s; /* 0: the real one */
+    int64_t wall_s;    /* 0: the real one */
+    uint64_t slept_ms; /* in all; a test may add to it to let time go by */
     size_t sleep_count;
     uint64_t sleeps_ms[32];
 };
