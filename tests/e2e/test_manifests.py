@@ -44,14 +44,15 @@ def test_the_base_holds_every_file_of_its_folder_and_no_state():
 
 def test_the_example_applies_the_state_without_what_the_program_writes():
     assert load(EXAMPLE / "kustomization.yaml")["resources"] == ["../base", "restore-state.yaml"]
-    asked, seen = (load(EXAMPLE / name) for name in ("restore-state.yaml", "restore-state.in-cluster.yaml"))
+    assert [path.name for path in sorted(EXAMPLE.glob("*.yaml"))] == ["kustomization.yaml", "restore-state.yaml"]  # kubectl apply -f DIR
+    asked, seen = (load(EXAMPLE / name) for name in ("restore-state.yaml", "in-cluster/restore-state.yaml"))
     assert set(asked["data"]) == {"desiredBackupTimestamp", "restore.yaml"}
     assert seen["data"].pop("lastAppliedTimestamp") == seen["data"]["desiredBackupTimestamp"]
     assert seen == asked
     assert "lastAppliedTimestamp" in (EXAMPLE / "restore-state.yaml").read_text()  # said in a comment
 
 
-@pytest.mark.parametrize("name", ["restore-state.yaml", "restore-state.in-cluster.yaml"])
+@pytest.mark.parametrize("name", ["restore-state.yaml", "in-cluster/restore-state.yaml"])
 def test_the_example_is_valid(tmp_path, name):
     Reconciler(tmp_path / "home", {}).run("validate", "--store", "kubernetes", EXAMPLE / name).expect(0)
 
