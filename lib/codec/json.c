@@ -376,6 +376,11 @@ const char *json_name(const struct json *value)
     return value ? to_node(value)->string : NULL;
 }
 
+bool json_equal(const struct json *a, const struct json *b)
+{
+    return a && b && cJSON_Compare(to_node(a), to_node(b), true);
+}
+
 void json_render(struct str *s, const struct json *value)
 {
     char *text = cJSON_PrintUnformatted((const cJSON *)value);

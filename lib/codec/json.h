@@ -43,6 +43,8 @@ bool json_is_object(const struct json *value);
 bool json_is_array(const struct json *value);
 /* Appends the value as JSON text, without white space. */
 void json_render(struct str *s, const struct json *value);
+/* Deep equality, whatever the order of an object's members. NULL equals nothing. */
+bool json_equal(const struct json *a, const struct json *b);
 /* First child of an array or object, next sibling, and a member's name. NULL at the end. */
 const struct json *json_first(const struct json *value);
 const struct json *json_next(const struct json *value);
