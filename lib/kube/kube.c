@@ -220,6 +220,11 @@ void kube_set_patience(struct kube *kube, uint64_t patience_ms)
     kube->patience_ms = patience_ms ? patience_ms : PATIENCE_MS;
 }
 
+uint64_t kube_patience(const struct kube *kube)
+{
+    return kube->patience_ms;
+}
+
 void kube_set_deaf(struct kube *kube, bool is_deaf)
 {
     kube->is_deaf = is_deaf;

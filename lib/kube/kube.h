@@ -67,6 +67,7 @@ const char *kube_namespace(const struct kube *kube);
 const struct kubeconfig *kube_config(const struct kube *kube);
 /* How long one call goes on trying while the server cannot be reached. */
 void kube_set_patience(struct kube *kube, uint64_t patience_ms);
+uint64_t kube_patience(const struct kube *kube);
 /* While `is_deaf`, calls are not interrupted by the cancel of the options. */
 void kube_set_deaf(struct kube *kube, bool is_deaf);
 
