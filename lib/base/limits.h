@@ -30,8 +30,16 @@
 #define LIMIT_KUBE_LIST_ITEMS ((size_t)1000000)
 #define LIMIT_KUBECONFIG_BYTES LIMIT_STATE_FILE_BYTES /* what the YAML reader takes */
 #define LIMIT_TOKEN_BYTES (32 * LIMIT_KIB)
-#define LIMIT_PEM_BYTES (1 * LIMIT_MIB) /* a client certificate, its key, a cluster's authorities  \
-                                         */
+#define LIMIT_PEM_BYTES                                                                            \
+    (1 * LIMIT_MIB) /* a client certificate, its key, a cluster's authorities                      \
+                     */
+/* What an API server takes: 256 KiB of annotations an object, requests of 3 MiB, objects of
+ * 1.5 MiB. */
+#define LIMIT_ANNOTATIONS_BYTES (256 * LIMIT_KIB)
+#define LIMIT_PATCH_BYTES (3 * LIMIT_MIB)
+#define LIMIT_BACKENDS_BYTES (2 * LIMIT_MIB)  /* of one Ingress, as JSON */
+#define LIMIT_SELECTOR_BYTES (16 * LIMIT_KIB) /* it becomes part of a URL */
+#define LIMIT_LISTED_OBJECTS ((size_t)10000)  /* of one kind in one namespace */
 
 /* Object storage. */
 #define LIMIT_HTTP_BODY_BYTES (8 * LIMIT_MIB)    /* an answer that is read into memory whole */

@@ -24,11 +24,18 @@ struct workload {
     int64_t replicas; /* asked for; 1 where the object does not say */
     int64_t generation, observed_generation;
     int64_t ready_replicas, updated_replicas, present_replicas; /* of status */
-    const char *pod_selector;              /* label selector of its pods, as a query has it */
-    int64_t marked_replicas;               /* -1: not marked */
-    const char *marked_run, *marked_state; /* NULL: not marked */
-    bool has_annotations;         /* metadata.annotations exists: a patch must not make it anew */
-    const char *replicas_manager; /* who owns spec.replicas, NULL: nobody */
+    const char *pod_selector; /* label selector of its pods, as a query has it; never empty */
+    bool is_marked;           /* any of the three annotations is there, legible or not */
+    int64_t marked_replicas;  /* -1: not there, or not a number (somebody edited it) */
+    const char *marked_text;  /* MARK_REPLICAS as it stands; NULL: not there */
+    const char *marked_run, *marked_state; /* NULL: not there */
+    bool has_annotations;  /* metadata.annotations exists: a patch must not make it anew */
+    bool is_being_deleted; /* somebody deleted it; finalizers hold it */
+    bool awaits_update;    /* every pod will be of the newest template by itself: not paused, no
+                              partition, not OnDelete */
+    const char *replicas_manager; /* who owns spec.replicas, NULL: nobody. As the server has it */
+    const char *controller; /* "Kind/name" of its owner, which will put replicas back; or NULL */
+    const char *trouble;    /* why pods cannot be made (quota, admission), or NULL */
 };
 
 const char *workload_kind_name(enum workload_kind kind); /* "Deployment" */
@@ -46,11 +53,13 @@ enum errc workload_list(struct kube *kube, struct arena *arena, enum workload_ki
                         size_t *ret_count, struct error *err) RR_MUST_CHECK;
 
 /* Marks it and sets replicas to 0, in one patch; *workload is what the server has then. An existing
- * mark stays as it is. ERR_CONFLICT: it was changed since it was read (read it again and decide). A
- * lost answer is read back here. */
+ * mark stays as it is. ERR_CONFLICT: it was changed since it was read; *workload is the new one
+ * (decide again). ERR_REJECTED: an admission webhook or the server refused. ERR_STEP: marked by
+ * another state, which is named. A lost answer is read back here. */
 enum errc workload_take_away(struct kube *kube, struct arena *arena, struct workload *workload,
                              const char *run, const char *state, struct error *err) RR_MUST_CHECK;
-/* Sets replicas and removes the mark, in one patch. `replicas` -1 leaves them as they are. */
+/* Sets replicas and removes the mark, whoever's it is, in one patch. `replicas` -1 leaves them as
+ * they are. Errors as above. */
 enum errc workload_bring_back(struct kube *kube, struct arena *arena, struct workload *workload,
                               int64_t replicas, struct error *err) RR_MUST_CHECK;
 
