@@ -54,7 +54,8 @@ enum errc kubeconfig_load(const struct kubeconfig_options *options, struct arena
 void kubeconfig_release(struct kubeconfig *config);
 #define KUBECONFIG_GUARD __attribute__((cleanup(kubeconfig_release)))
 
-/* Pure: parses one file's text. `path` names it in errors and is what relative paths start from. */
+/* Pure: parses one file's text. `path` names it in errors and is what relative paths start from.
+ * `namespace_name` is the context's, NULL where it names none. */
 enum errc kubeconfig_parse(struct arena *arena, const char *bytes, size_t length, const char *path,
                            const char *context, struct kubeconfig *ret_config,
                            struct error *err) RR_MUST_CHECK;
