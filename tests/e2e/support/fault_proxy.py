@@ -1,4 +1,4 @@
-"""An HTTP proxy in front of the S3 server that misbehaves on command.
+"""An HTTP proxy in front of the S3 server or the API server that misbehaves on command.
 
     proxy.on(gets("app.dump"), Answer(503), times=2)      # the first two GETs of that object
     proxy.on(gets("app.dump"), CutBody(after=1000), skip=3)
@@ -10,6 +10,8 @@ does not spoil is exactly what the server answers.
 
 import asyncio
 import dataclasses
+import functools
+import ssl
 import threading
 import typing
 import urllib.parse
@@ -193,14 +195,16 @@ class _Rule:
 
 
 class FaultProxy:
-    def __init__(self, background: Background, upstream_port: int):
+    def __init__(self, background: Background, upstream_port: int, tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None):
+        """tls: what it shows to clients, and how it trusts the server; None: plain on both sides."""
         self._background = background
-        self._upstream_port = upstream_port
+        self._upstream = functools.partial(asyncio.open_connection, "127.0.0.1", upstream_port, limit=1 << 20, ssl=tls and tls[1])
         self._rules: list[_Rule] = []
         self.requests: list[Request] = []
-        self._server = background.run(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20))
+        self.connections = 0  # how many were opened
+        self._server = background.run(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20, ssl=tls and tls[0]))
         self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     def on(self, matches, fault: Fault, times: int | None = 1, skip: int = 0):
         """The next `times` requests that match, after the first `skip` of them, get this fault; None: all of them."""
@@ -210,11 +214,13 @@ class FaultProxy:
     def reset(self):
         self._rules.clear()
         self.requests.clear()
+        self.connections = 0
 
     def close(self):
         self._background.loop.call_soon_threadsafe(self._server.close)
 
     async def _serve(self, reader, writer):
+        self.connections += 1
         try:
             while exchange := await self._next_exchange(reader, writer):
                 rule = next((rule for rule in self._rules if rule.applies(exchange.request)), None)
@@ -240,23 +246,23 @@ class FaultProxy:
         self.requests.append(request)
         kept = [line for line in lines if line.split(":", 1)[0].lower() != "connection"]
         raw = "\r\n".join([first, *kept, "Connection: close", "", ""]).encode("latin-1") + body
-        return Exchange(request, raw, reader, writer, self._upstream_port)
+        return Exchange(request, raw, reader, writer, self._upstream)
 
 
 class Exchange:
     """One request and its answer, in the hands of a fault."""
 
-    def __init__(self, request: Request, raw: bytes, reader, writer, upstream_port: int):
+    def __init__(self, request: Request, raw: bytes, reader, writer, upstream: typing.Callable):
         self.request = request
         self._raw = raw
         self._reader = reader
         self._writer = writer
-        self._upstream_port = upstream_port
+        self._upstream = upstream
         self.must_close = False
 
     async def ask(self) -> tuple[bytes, "_Body"]:
         """Asks the real server; the head comes back without its Connection header, the body still to be read."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._upstream_port, limit=1 << 20)
+        reader, writer = await self._upstream()
         writer.write(self._raw)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         lines = [line for line in head.rstrip("\r\n").split("\r\n") if not line.lower().startswith("connection:")]

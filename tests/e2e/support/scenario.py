@@ -86,13 +86,20 @@ class Shop:
         self.live_oid = server.oid(name)
         for backup in (MONDAY, TUESDAY):
             self.put_backup(backup)
-        self.state = StateDir(folder / "state", {"desiredBackupTimestamp": LONG_AGO, "lastAppliedTimestamp": LONG_AGO}, {
+        self.state = self.make_state({"desiredBackupTimestamp": LONG_AGO, "lastAppliedTimestamp": LONG_AGO}, {
             "database": name,
             "controlDatabase": self.control,
             "backups": {"location": store.location("shop/"), "name": NAME_PATTERN},
             "jobs": 2,
         })
         self.reconciler = Reconciler(folder / "home", {**server.environment(user), **store.environment()})
+
+    def make_state(self, data: dict[str, str], spec: dict) -> StateDir:
+        return StateDir(self.folder / "state", data, spec)
+
+    def where(self) -> list:
+        """The flags that say where the state is."""
+        return ["--state-dir", self.state.path]
 
     # --- arrange -------------------------------------------------------------------------------------------------------
 
@@ -117,10 +124,10 @@ class Shop:
     # --- act -----------------------------------------------------------------------------------------------------------
 
     def run(self, *flags, command: str = "run", **more) -> Run:
-        return self.reconciler.run(command, "--state-dir", self.state.path, *flags, **more)
+        return self.reconciler.run(command, *self.where(), *flags, **more)
 
     def start(self, *flags, command: str = "run", **more) -> Running:
-        return self.reconciler.start(command, "--state-dir", self.state.path, *flags, **more)
+        return self.reconciler.start(command, *self.where(), *flags, **more)
 
     def run_killed(self, proxy: PgProxy, when: str, which) -> Run:
         """A run that is killed "before" or "after" a message to the database; returns when the server has noticed."""

@@ -11,11 +11,13 @@ from .background import Background, close
 class Authority:
     """A certificate authority made with the openssl command; ca is the file that clients must trust."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, existing: tuple[pathlib.Path, pathlib.Path] | None = None):
+        """existing: the certificate and key of one that is there, in the place of a new one."""
         folder.mkdir(parents=True)
         self.folder = folder
-        self.ca = folder / "ca.crt"
-        _openssl("req", "-x509", *_KEY, "-nodes", "-keyout", folder / "ca.key", "-out", self.ca, "-days", "30", "-subj", "/CN=test authority")
+        self.ca, self._key = existing or (folder / "ca.crt", folder / "ca.key")
+        if not existing:
+            _openssl("req", "-x509", *_KEY, "-nodes", "-keyout", self._key, "-out", self.ca, "-days", "30", "-subj", "/CN=test authority")
 
     def certificate(self, name: str, days: int = 30) -> tuple[pathlib.Path, pathlib.Path]:
         """Certificate and key for a DNS name or an IP address; days 0 makes one that has expired."""
@@ -24,7 +26,7 @@ class Authority:
         kind = "IP" if name.replace(".", "").isdigit() else "DNS"
         options.write_text(f"subjectAltName={kind}:{name}\nextendedKeyUsage=serverAuth\n")
         _openssl("req", "-new", *_KEY, "-nodes", "-keyout", key, "-out", request, "-subj", f"/CN={name}")
-        _openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.folder / "ca.key", "-CAcreateserial",
+        _openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-CAserial", self.folder / "ca.srl", "-CAcreateserial",
                  "-out", certificate, "-days", days, "-extfile", options)
         return certificate, key
 
