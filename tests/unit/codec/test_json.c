@@ -203,9 +203,43 @@ static void test_lookups_answer_wrong_types_with_nothing(void **state)
     assert_false(json_is_object(NULL) || json_is_array(NULL));
 }
 
+static void test_equality(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool is_equal;
+    } rows[] = {
+        {"1", "1", true},
+        {"{\"a\":1,\"b\":[1,2]}", "{\"b\":[1,2],\"a\":1}", true},
+        {"{}", "{}", true},
+        {"null", "null", true},
+        {"{\"a\":1}", "{\"a\":2}", false},
+        {"{\"a\":1}", "{\"A\":1}", false},
+        {"{\"a\":1}", "{\"a\":1,\"b\":1}", false},
+        {"{\"a\":1,\"b\":1}", "{\"a\":1}", false},
+        {"[1,2]", "[2,1]", false},
+        {"1", "\"1\"", false},
+        {"{}", "[]", false},
+        {"{\"a\":null}", "{}", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        JSON_GUARD struct json_document *a = NULL, *b = NULL;
+        struct error err = ERROR_INIT;
+        assert_int_equal(json_parse(rows[i].a, strlen(rows[i].a), "a", &a, &err), RR_OK);
+        assert_int_equal(json_parse(rows[i].b, strlen(rows[i].b), "b", &b, &err), RR_OK);
+        if (json_equal(json_root(a), json_root(b)) != rows[i].is_equal)
+            fail_msg("%s and %s", rows[i].a, rows[i].b);
+        assert_false(json_equal(json_root(a), NULL));
+        assert_false(json_equal(NULL, json_root(a)));
+    }
+    assert_false(json_equal(NULL, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_equality),
         cmocka_unit_test(test_what_rfc_8259_allows_is_read),
         cmocka_unit_test(test_what_it_forbids_is_refused_with_the_place),
         cmocka_unit_test(test_depth_is_bounded),
