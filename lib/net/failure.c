@@ -14,6 +14,15 @@ enum {
     VERIFY_EXPIRED = 10,
 };
 
+/* A certificate whose authority has the name of a trusted one, but another key: its signature is
+ * wrong, and libcurl hands on what the library of the signature says. Clusters that are made anew
+ * look like that. */
+static bool is_wrong_signature(const struct failure *failure)
+{
+    return failure->result == CURLE_SSL_CONNECT_ERROR && strstr(failure->curl_text, " routines") &&
+           !strstr(failure->curl_text, "SSL routines");
+}
+
 static enum errc report_tls(const struct failure *failure, const char *text, struct error *err)
 {
     bool is_refused = failure->result == CURLE_PEER_FAILED_VERIFICATION;
@@ -27,7 +36,8 @@ static enum errc report_tls(const struct failure *failure, const char *text, str
                               : "the certificate is for another name than the one in the URL");
     if (is_refused && (verify == VERIFY_NOT_YET_VALID || verify == VERIFY_EXPIRED))
         return error_hint(err, "compare the certificate's dates with this machine's clock");
-    bool is_unknown = is_refused || failure->result == CURLE_SSL_CACERT_BADFILE;
+    bool is_unknown =
+        is_refused || failure->result == CURLE_SSL_CACERT_BADFILE || is_wrong_signature(failure);
     if (is_unknown && failure->unknown_ca_hint)
         return error_hint(err, "%s", failure->unknown_ca_hint);
     if (is_unknown)

@@ -473,6 +473,22 @@ static CURLcode drive(struct flight *flight)
     return CURLE_FAILED_INIT;
 }
 
+/* libcurl counts what it says to a proxy as well. Without TLS to the host, which a write always has
+ * to begin with, nothing has come as far as that. In doubt the answer is yes. */
+static bool find_was_sent(const struct flight *flight)
+{
+    const struct http_request *request = flight->transfer->request;
+    CURL *easy = flight->transport->easy;
+    long sent_bytes = 0, proxy_status = 0;
+    curl_off_t handshake_us = 0;
+    curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+    curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &handshake_us);
+    if (request->is_write && !handshake_us && text_has_prefix(request->url, "https:"))
+        return false;
+    return sent_bytes > 0 && (proxy_status == 0 || proxy_status / 100 == 2);
+}
+
 static void log_flight(const struct flight *flight)
 {
     const struct transfer *transfer = flight->transfer;
@@ -516,18 +532,17 @@ enum errc transfer_run(struct transport *transport, struct transfer *transfer, s
         .last_byte_ms = now,
     };
     find_host(transfer->request->url, flight.host);
+    transfer->was_sent = false;
     transfer->response.status = 0;
     transfer->response.headers = STR_INIT(LIMIT_HTTP_HEADER_BYTES);
     transfer->response.body = STR_INIT(transfer->request->body_limit);
-    if (build_lines(transfer, &lines, err))
+    if (check_patience(&flight) || build_lines(transfer, &lines, err))
         return err->code;
     set_options(&flight, lines);
     if (curl_multi_add_handle(transport->multi, transport->easy) != CURLM_OK)
         return error_set(err, ERR_BUG, "libcurl does not take the request for %s", flight.host);
     CURLcode result = drive(&flight);
-    long sent_bytes = 0;
-    curl_easy_getinfo(transport->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
-    transfer->was_sent = sent_bytes > 0;
+    transfer->was_sent = find_was_sent(&flight);
     judge(&flight, result);
     curl_multi_remove_handle(transport->multi, transport->easy);
     log_flight(&flight);

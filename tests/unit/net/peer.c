@@ -26,6 +26,8 @@ struct peer {
     int listener, stop_pipe[2];
     pthread_t thread;
     SSL_CTX *tls;
+    bool is_proxy;
+    char client_certificate[2048], client_key[1024];
     char url[64], host[32], ca_file[64], complaint[8192];
 };
 
@@ -61,6 +63,26 @@ static X509 *peer_certificate(EVP_PKEY *key, EVP_PKEY *signer, X509 *issuer, con
     return cert;
 }
 
+static void peer_read_out(BIO *bio, char *text, size_t size)
+{
+    int length = BIO_read(bio, text, (int)size - 1);
+    text[length > 0 ? length : 0] = '\0';
+    BIO_free(bio);
+}
+
+static void peer_make_client(struct peer *peer, EVP_PKEY *ca_key, X509 *ca)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = peer_certificate(key, ca_key, ca, "DNS:client.example", false);
+    BIO *cert_bio = BIO_new(BIO_s_mem()), *key_bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(cert_bio, cert);
+    PEM_write_bio_PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL);
+    peer_read_out(cert_bio, peer->client_certificate, sizeof peer->client_certificate);
+    peer_read_out(key_bio, peer->client_key, sizeof peer->client_key);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
 static void peer_tls_setup(struct peer *peer, enum peer_tls kind)
 {
     EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
@@ -76,6 +98,12 @@ static void peer_tls_setup(struct peer *peer, enum peer_tls kind)
         SSL_CTX_set_min_proto_version(peer->tls, TLS1_VERSION);
         SSL_CTX_set_max_proto_version(peer->tls, TLS1_1_VERSION);
     }
+    if (kind == PEER_TLS_CLIENT) {
+        SSL_CTX_set_verify(peer->tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+        X509_STORE_add_cert(SSL_CTX_get_cert_store(peer->tls), ca);
+        SSL_CTX_set_session_id_context(peer->tls, (const unsigned char *)"peer", 4);
+    }
+    peer_make_client(peer, ca_key, ca);
     snprintf(peer->ca_file, sizeof peer->ca_file, "/tmp/rr-peer-ca-XXXXXX");
     FILE *file = fdopen(mkstemp(peer->ca_file), "w");
     PEM_write_X509(file, ca);
@@ -181,6 +209,13 @@ static const struct peer_step *peer_next_step(struct peer *peer, const char *req
     return step;
 }
 
+static bool peer_accept_tls(const struct peer *peer, struct peer_connection *connection)
+{
+    connection->ssl = SSL_new(peer->tls);
+    SSL_set_fd(connection->ssl, connection->fd);
+    return SSL_accept(connection->ssl) == 1;
+}
+
 /* False when the connection is over. */
 static bool peer_serve(struct peer *peer, struct peer_connection *connection, char *request)
 {
@@ -206,6 +241,8 @@ static bool peer_serve(struct peer *peer, struct peer_connection *connection, ch
         struct linger linger = {.l_onoff = 1};
         setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     }
+    if (step->then == PEER_START_TLS)
+        return peer_accept_tls(peer, connection);
     return step->then == PEER_KEEP;
 }
 
@@ -215,12 +252,7 @@ static void *peer_run(void *context)
     char *request = malloc(PEER_REQUEST_BYTES);
     while (peer_wait(peer, peer->listener, -1)) {
         struct peer_connection connection = {.fd = accept(peer->listener, NULL, NULL)};
-        bool is_open = true;
-        if (peer->tls) {
-            connection.ssl = SSL_new(peer->tls);
-            SSL_set_fd(connection.ssl, connection.fd);
-            is_open = SSL_accept(connection.ssl) == 1;
-        }
+        bool is_open = !peer->tls || peer->is_proxy || peer_accept_tls(peer, &connection);
         while (is_open && peer_serve(peer, &connection, request))
             ;
         SSL_free(connection.ssl);
@@ -243,7 +275,9 @@ struct peer *peer_start(const struct peer_step *script, size_t count, enum peer_
     assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&address, &size), 0);
     assert_int_equal(pipe2(peer->stop_pipe, O_CLOEXEC), 0);
     snprintf(peer->host, sizeof peer->host, "127.0.0.1:%d", ntohs(address.sin_port));
-    snprintf(peer->url, sizeof peer->url, "http%s://%s", tls == PEER_PLAIN ? "" : "s", peer->host);
+    peer->is_proxy = tls == PEER_PROXY;
+    snprintf(peer->url, sizeof peer->url, "http%s://%s",
+             tls == PEER_PLAIN || tls == PEER_PROXY ? "" : "s", peer->host);
     if (tls != PEER_PLAIN)
         peer_tls_setup(peer, tls);
     assert_int_equal(pthread_create(&peer->thread, NULL, peer_run, peer), 0);
@@ -263,6 +297,16 @@ const char *peer_host(const struct peer *peer)
 const char *peer_ca_file(const struct peer *peer)
 {
     return peer->ca_file;
+}
+
+const char *peer_client_certificate(const struct peer *peer)
+{
+    return peer->client_certificate;
+}
+
+const char *peer_client_key(const struct peer *peer)
+{
+    return peer->client_key;
 }
 
 size_t peer_count(const struct peer *peer)

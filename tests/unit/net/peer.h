@@ -21,10 +21,11 @@
 #include "lib/base/clock.h"
 
 enum peer_then {
-    PEER_KEEP,  /* keep the connection for the next request */
-    PEER_CLOSE, /* close it properly */
-    PEER_RESET, /* break it (RST) */
-    PEER_STALL, /* say nothing more, until the client goes or the peer is stopped */
+    PEER_KEEP,      /* keep the connection for the next request */
+    PEER_CLOSE,     /* close it properly */
+    PEER_RESET,     /* break it (RST) */
+    PEER_STALL,     /* say nothing more, until the client goes or the peer is stopped */
+    PEER_START_TLS, /* of a PEER_PROXY: go on with TLS, as the host that was asked for would */
 };
 
 struct peer_step {
@@ -39,7 +40,15 @@ struct peer_step {
 };
 
 /* With TLS the peer has a certificate for 127.0.0.1, signed by a CA of its own (peer_ca_file()). */
-enum peer_tls { PEER_PLAIN, PEER_TLS, PEER_TLS_WRONG_NAME, PEER_TLS_EXPIRED, PEER_TLS_OLD };
+enum peer_tls {
+    PEER_PLAIN,
+    PEER_TLS,
+    PEER_TLS_WRONG_NAME, /* for "elsewhere.example" */
+    PEER_TLS_EXPIRED,
+    PEER_TLS_OLD,
+    PEER_TLS_CLIENT, /* wants a client certificate that its CA has signed */
+    PEER_PROXY,      /* plain until a step says PEER_START_TLS */
+};
 
 struct peer;
 
@@ -51,6 +60,9 @@ const char *peer_url(const struct peer *peer);
 const char *peer_host(const struct peer *peer);
 /* A file with the CA's certificate in PEM; removed by peer_stop(). */
 const char *peer_ca_file(const struct peer *peer);
+/* A client certificate that the CA has signed, and its key, in PEM. */
+const char *peer_client_certificate(const struct peer *peer);
+const char *peer_client_key(const struct peer *peer);
 /* Requests taken so far. */
 size_t peer_count(const struct peer *peer);
 /* Ends the thread; fails the test when a request differed, was missing, or was one too many. */

@@ -154,6 +154,47 @@ static void test_base64_and_base32(void **state)
     }
 }
 
+static void test_base64_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *base64;
+        bool is_fine;
+        const char *text;
+    } rows[] = {
+        {"empty", "", true, ""},
+        {"two padded", "Zg==", true, "f"},
+        {"one padded", "Zm8=", true, "fo"},
+        {"none padded", "Zm9v", true, "foo"},
+        {"more", "Zm9vYmFy", true, "foobar"},
+        {"high bytes", "//////8=", true, "\xff\xff\xff\xff\xff"},
+        {"line breaks", "Zm\r\n9v\nYg==\n", true, "foob"},
+        {"no padding", "Zg", false, NULL},
+        {"half the padding", "Zg=", false, NULL},
+        {"one digit", "Z", false, NULL},
+        {"padding alone", "====", false, NULL},
+        {"padding after one digit", "Z===", false, NULL},
+        {"padding too long", "Zm8==", false, NULL},
+        {"digits after padding", "Zg==Zg==", false, NULL},
+        {"digit inside padding", "Zg=v", false, NULL},
+        {"blank", "Zm 9v", false, NULL},
+        {"of URLs", "__-_", false, NULL},
+        {"cut", "Zm9vY", false, NULL},
+        {"over the limit", "Zm9vYmFyZm9vYmFy", false, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        STR_GUARD struct str bytes = STR_INIT(10);
+        bool is_fine = base64_parse(&bytes, rows[i].base64, strlen(rows[i].base64));
+        if (is_fine != rows[i].is_fine || (is_fine && strcmp(str_text(&bytes), rows[i].text) != 0))
+            fail_msg("%s: %d '%s'", rows[i].name, is_fine, str_text(&bytes));
+    }
+    STR_GUARD struct str bytes = STR_INIT(10);
+    assert_false(base64_parse(&bytes, "Zm9v\0Zm9v", 9));
+    str_clear(&bytes);
+    assert_true(base64_parse(&bytes, "AAAA", 4));
+    assert_int_equal(bytes.length, 3);
+}
+
 static void test_random_bytes_differ(void **state)
 {
     (void)state;
@@ -171,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_a_finished_digest_starts_anew),
         cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_base64_and_base32),
+        cmocka_unit_test(test_base64_is_read),
         cmocka_unit_test(test_random_bytes_differ),
     };
     return cmocka_run_group_tests_name("net/digest", tests, NULL, NULL);
