@@ -27,6 +27,8 @@
 
 /* The cluster. A token of a service account has about 1 KiB. */
 #define LIMIT_KUBE_ANSWER_BYTES (8 * LIMIT_MIB) /* one object, or one page of a list */
+#define LIMIT_KUBE_METADATA_BYTES                                                                  \
+    (512 * LIMIT_KIB) /* labels, annotations and so on of one object */
 #define LIMIT_KUBE_LIST_ITEMS ((size_t)1000000)
 #define LIMIT_KUBECONFIG_BYTES LIMIT_STATE_FILE_BYTES /* what the YAML reader takes */
 #define LIMIT_TOKEN_BYTES (32 * LIMIT_KIB)

@@ -36,15 +36,17 @@ struct lease_options {
 
 /* Takes the Lease, or finds that a live holder has it: *ret_lease = NULL then, and *ret_holder (in
  * the arena) is who. Whether a holder is alive shows only by waiting: up to the duration that its
- * record names. A Lease that sets spec.strategy is somebody else's making: ERR_LOCKED with a hint,
- * never taken. ERR_API, ERR_FORBIDDEN, ERR_UNAUTHENTICATED, ERR_CANCELLED. */
+ * record names. A Lease that sets spec.strategy, or a duration of more than an hour, is somebody
+ * else's making: ERR_UNSUPPORTED with a hint, never taken. ERR_API, ERR_FORBIDDEN,
+ * ERR_UNAUTHENTICATED, ERR_CANCELLED. */
 enum errc lease_acquire(const struct lease_options *options, struct arena *arena,
                         struct lease **ret_lease, const char **ret_holder,
                         struct error *err) RR_MUST_CHECK;
 
-/* Ours, for at least `need_ms` more. Where it is not, waits up to `wait_ms` for a renewal (an API
- * server that is away). ERR_FENCE_LOST: lost for good; ERR_API: could not be renewed in time;
- * ERR_CANCELLED (`cancel` may be NULL). Any thread. */
+/* Ours, for at least `need_ms` more (but no more than two thirds of the duration is asked for).
+ * Where it is not, has it renewed, and waits up to `wait_ms` for that (an API server that is away).
+ * ERR_FENCE_LOST: lost for good; ERR_API: could not be renewed in time; ERR_CANCELLED (`cancel` may
+ * be NULL). Any thread. */
 enum errc lease_check(struct lease *lease, uint64_t need_ms, uint64_t wait_ms,
                       const struct cancel *cancel, struct error *err) RR_MUST_CHECK;
 
