@@ -6,6 +6,10 @@
  *   Lease     restore-reconciler-NAME   ours: the lock
  *   Events    about ConfigMap NAME      ours
  *
+ * A ConfigMap that is being deleted (a finalizer still holds it) counts as missing: the wish is
+ * withdrawn. A journal that somebody deletes in the middle of a run is made anew as long as the
+ * Lease is ours; one that does not carry our label is never touched.
+ *
  * Reading state and journal takes one connection and two GETs. Once the lock is held, calls are
  * patient: an API server that is away for minutes must not end a restore. state_ref is a hash of
  * the public key of the cluster's CA with namespace and name.

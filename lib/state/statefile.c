@@ -46,25 +46,39 @@ static bool is_string(const struct yaml_node *node)
            !yaml_as_int(node, &as_int);
 }
 
+bool state_view_set(struct state_view *view, const char *key, const char *text)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (strcmp(key, keys[i].key) != 0)
+            continue;
+        memcpy((char *)view + keys[i].field, &text, sizeof text);
+        return true;
+    }
+    return false;
+}
+
+const char *state_view_nearest(const char *key)
+{
+    const char *known[KEY_COUNT + 1] = {0};
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        known[i] = keys[i].key;
+    return text_nearest(key, known);
+}
+
 static enum errc take_key(struct state_view *view, const struct yaml_node *key,
                           const struct yaml_node *value, const char *name, struct error *err)
 {
-    const char *known[KEY_COUNT + 1] = {0};
-    for (size_t i = 0; i < KEY_COUNT; i++) {
-        known[i] = keys[i].key;
-        if (strcmp(key->text, keys[i].key) != 0)
-            continue;
+    if (state_view_set(view, key->text, value->text)) {
         if (!is_string(value))
             return error_set(err, ERR_CONFIG, "%s:%u:%u: '%s' must be a string: write it in quotes",
                              name, value->line, value->column, key->text);
         if (strlen(value->text) != value->length)
             return complain(value, name, "a NUL byte has no place here", err);
-        memcpy((char *)view + keys[i].field, &value->text, sizeof value->text);
-        if (keys[i].field == offsetof(struct state_view, spec_text))
+        if (value->text == view->spec_text)
             view->spec_first_line = value->line; /* the text begins on the line after its `|` */
         return RR_OK;
     }
-    const char *near = text_nearest(key->text, known);
+    const char *near = state_view_nearest(key->text);
     if (!near)
         return RR_OK;
     STR_GUARD struct str quoted = STR_INIT(200);

@@ -15,4 +15,9 @@
 enum errc statefile_parse(struct arena *arena, const char *bytes, size_t length, const char *name,
                           struct state_view *ret_view, struct error *err) RR_MUST_CHECK;
 
+/* Sets the member of `view` that data[key] is for; false: no key of ours. The text is borrowed. */
+bool state_view_set(struct state_view *view, const char *key, const char *text);
+/* Key of ours that `key`, which is none, looks like; NULL: none. */
+const char *state_view_nearest(const char *key);
+
 #endif

@@ -33,6 +33,12 @@ enum errc store_check_lock(struct store *store, uint64_t need_ms, struct error *
     return store->ops->check_lock ? store->ops->check_lock(store, need_ms, err) : RR_OK;
 }
 
+void store_set_deaf(struct store *store, bool is_deaf)
+{
+    if (store->ops->set_deaf)
+        store->ops->set_deaf(store, is_deaf);
+}
+
 void store_tell(struct store *store, const struct store_news *news)
 {
     if (store->ops->tell)

@@ -63,6 +63,8 @@ struct store_ops {
     enum errc (*lock)(struct store *store, bool *ret_is_held, struct error *err);
     /* May be NULL: the lock cannot be lost. */
     enum errc (*check_lock)(struct store *store, uint64_t need_ms, struct error *err);
+    /* May be NULL: calls are never interrupted. */
+    void (*set_deaf)(struct store *store, bool is_deaf);
     /* May be NULL: nobody is told. */
     void (*tell)(struct store *store, const struct store_news *news);
     void (*close)(struct store *store);
@@ -108,6 +110,10 @@ enum errc store_lock(struct store *store, bool *ret_is_held, struct error *err) 
 /* The lock is ours, and will be for `need_ms`: asked before every step and every effect on the
  * cluster. Waits for a store that is away. ERR_FENCE_LOST, ERR_API, ERR_CANCELLED. */
 enum errc store_check_lock(struct store *store, uint64_t need_ms, struct error *err) RR_MUST_CHECK;
+
+/* While `is_deaf`, calls are not interrupted by the cancel that the store was opened with: what was
+ * begun is put in order first. */
+void store_set_deaf(struct store *store, bool is_deaf);
 
 /* Tells people; never fails. */
 void store_tell(struct store *store, const struct store_news *news);
