@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/reconcile/application.h"
 #include "lib/reconcile/run.h"
 
 static bool is_session_lost(const struct run *run, const struct error *err)
@@ -22,6 +23,11 @@ static bool is_overtaken(const struct run *run, const struct error *err)
     return err->code == ERR_CONFLICT || (err->code == ERR_FENCE_LOST && !is_session_lost(run, err));
 }
 
+static bool is_away(const struct run *run)
+{
+    return journal_get(&run->journal, J_UNDO)[0] != '\0';
+}
+
 static enum errc settle(struct run *run, struct error *err)
 {
     struct error own = ERROR_INIT;
@@ -32,6 +38,7 @@ static enum errc settle(struct run *run, struct error *err)
         }
         log_error("could not be settled now: the next run finishes or undoes it",
                   LOG_TEXT("cause", own.text));
+        run->outcome.is_application_away = is_away(run);
         return err->code;
     }
     if (run->recovered != RECOVERED_FINISHED || !text_equal(run->recovered_run_id, run->run_id))
@@ -60,9 +67,12 @@ static enum errc swap_back(struct run *run, struct error *err)
 static enum errc undo(struct run *run, struct error *err)
 {
     struct error own = ERROR_INIT;
-    if (steps_undo(run, run->step, &own))
-        return err
-            ->code; /* said by steps_undo(); the journal stays unfinished, the next run goes on */
+    if (steps_undo(run, run->step, &own)) {
+        /* Said by steps_undo(); the journal stays unfinished, the next run goes on. */
+        run->outcome.is_application_away = is_away(run);
+        return error_hint(err, "undoing it failed as well (see the log): the next run goes on "
+                               "with it");
+    }
     enum outcome_result result =
         outcome_result_of(err->code, outcome_exit_code(err->code, run->step));
     if (run_finish(run, result, errc_reason(err->code), err->text, &own))
@@ -74,11 +84,18 @@ static enum errc undo(struct run *run, struct error *err)
 enum errc run_handle_failure(struct run *run, struct error *err)
 {
     checksum_stop(run);
+    run->is_ending = true;
+    application_be_deaf(run, true);
     if (journal_is_idle(&run->journal) || is_overtaken(run, err))
         return err->code;
     if (is_session_lost(run, err))
         return settle(run, err);
-    if (run->has_committed)
-        return err->code == ERR_SMOKE ? swap_back(run, err) : err->code;
-    return undo(run, err);
+    if (!run->has_committed)
+        return undo(run, err);
+    if (err->code == ERR_SMOKE)
+        return swap_back(run, err);
+    run->outcome.is_application_away = run->step <= STEP_POST_STEPS && is_away(run);
+    return error_hint(err, "the database is restored; the next run goes on from here%s",
+                      run->outcome.is_application_away ? "; until then the application may be away"
+                                                       : "");
 }

@@ -89,5 +89,7 @@ void outcome_render(const struct outcome *outcome, struct str *line)
     if (outcome->has_swapped)
         str_printf(line, ",\"downtimeSeconds\":%.3f,\"swapSeconds\":%.3f",
                    (double)outcome->downtime_ms / 1000, (double)outcome->swap_ms / 1000);
+    if (outcome->is_application_away)
+        str_append(line, ",\"applicationAway\":true");
     str_printf(line, ",\"exitCode\":%d}", outcome->exit_code);
 }

@@ -36,6 +36,7 @@ struct outcome {
     uint64_t downtime_ms; /* of the application: from the first preStep to the last postStep */
     uint64_t swap_ms;     /* how long the swap kept new connections waiting */
     bool has_swapped;
+    bool is_application_away; /* it was taken away and could not be brought back yet */
 };
 
 /* Exit code of a failure, by where the run had come: before the staging step nothing was changed

@@ -6,6 +6,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lib/reconcile/application.h"
 #include "lib/reconcile/run.h"
 
 /* A finding that is an error of its own: trouble that may pass ends the preflight at once (nothing
@@ -107,8 +108,9 @@ enum errc run_find_problems(struct run *run, struct findings *findings, struct e
     } else if ((code = look_at_archive(run, findings, err))) {
         return code;
     }
-    return database_preflight(run->control, run->has_live ? &run->live : NULL, run->spec.jobs,
+    code = database_preflight(run->control, run->has_live ? &run->live : NULL, run->spec.jobs,
                               findings, err);
+    return code ? code : application_preflight(run, findings, err);
 }
 
 enum errc preflight_apply(struct run *run, struct error *err)

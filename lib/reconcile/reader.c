@@ -270,11 +270,6 @@ static void read_field(struct reader *r, const struct reader_field *field,
     case READER_DATABASE:
         read_database(r, word, node, at);
         break;
-    case READER_OBJECT_NAME:
-        text = read_object_name(r, word, node);
-        if (text)
-            *(const char **)at = text;
-        break;
     case READER_OBJECT_NAMES:
         read_object_names(r, word, node, at);
         break;

@@ -50,8 +50,7 @@ enum reader_type {
     READER_CHOICE,       /* an enumeration: the index in `choices`, which ends with NULL */
     READER_DURATION,     /* uint64_t, seconds */
     READER_DATABASE,     /* const char *: a name that a database can have */
-    READER_OBJECT_NAME,  /* const char *: a name that a Kubernetes object can have */
-    READER_OBJECT_NAMES, /* struct spec_names */
+    READER_OBJECT_NAMES, /* struct spec_names: names that Kubernetes objects can have */
 };
 
 /* One key of a mapping and where its value goes: `offset` bytes into the target. */

@@ -87,8 +87,8 @@ static void take_plan(struct run *run)
                  LOG_TEXT("cause", own.text));
 }
 
-/* What only the journal of that run knew is taken from the configuration of today: the undos of all
- * preSteps. */
+/* What only the journal of that run knew is taken from the configuration of today (the undos of all
+ * preSteps) and from the marks on what it took away in the cluster. */
 static enum errc bring_back(struct run *run, struct error *err)
 {
     if (strcmp(run->fence.phase, "pre-steps") != 0)
@@ -285,6 +285,7 @@ static enum errc recover_without_journal(struct run *run, struct error *err)
              LOG_TEXT("of_run", run->fence.displaced), LOG_TEXT("phase", run->fence.phase));
     put_aside(run, &aside);
     run->step = STEP_PRE_STEPS;
+    run->work_run_id = run->fence.displaced;
     enum errc code = control_history_of_run(run->control, &run->arena, run->fence.displaced, &row,
                                             &is_swapped, err);
     if (!code && is_swapped) {
@@ -349,11 +350,16 @@ static enum errc recover(struct run *run, bool *ret_did, struct error *err)
 static enum errc pay_undo_debts(struct run *run, struct error *err)
 {
     const struct journal *j = &run->journal;
+    const char *own_run_id = run->work_run_id;
     if (!journal_is_idle(j) || !journal_get(j, J_UNDO)[0] ||
         strcmp(journal_get(j, J_TARGET), run->spec.database) != 0)
         return RR_OK;
     log_warn("bringing back what an earlier run took away");
-    return pre_steps_undo(run, err);
+    run->work_run_id =
+        arena_strdup(&run->arena, journal_get(j, J_RUN_ID)); /* its marks are meant */
+    enum errc code = pre_steps_undo(run, err);
+    run->work_run_id = own_run_id;
+    return code;
 }
 
 enum errc run_recover(struct run *run, bool *ret_did, struct error *err)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/reconcile/application.h"
 #include "lib/reconcile/run.h"
 
 /* Newest kept previous database that is there; rows come oldest first. */
@@ -51,6 +52,8 @@ static enum errc check_ready(struct run *run, struct error *err)
     struct findings findings = {.arena = &run->arena};
     enum errc code =
         database_preflight(run->control, run->has_live ? &run->live : NULL, 0, &findings, err);
+    if (!code)
+        code = application_preflight(run, &findings, err);
     if (code || findings.count == 0)
         return code;
     for (size_t i = 0; i < findings.count; i++)

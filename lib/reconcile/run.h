@@ -29,6 +29,8 @@
 #include "lib/restore/load.h"
 #include "lib/state/store.h"
 
+struct application;
+
 struct run_options {
     struct store *store; /* borrowed */
     const struct clock *clock;
@@ -83,6 +85,8 @@ struct run {
     bool was_live_empty;  /* the decision rested on an empty or absent live database */
     enum errc final_code; /* preflight: what made it final, RR_OK if nothing */
 
+    const struct application *application; /* what the steps act on, after preflight; or NULL */
+
     struct backup backup;
     struct backup_checksum checksum;
     struct checksum_job checksum_job;
@@ -105,6 +109,7 @@ struct run {
     enum recovered recovered;     /* what the last recovery of this process came to */
     const char *recovered_run_id; /* whose run that was */
     bool is_settling;             /* signals wait: what was begun is put in order first */
+    bool is_ending;               /* a step has failed: to the end of the process signals wait */
     bool is_quiet;                /* findings in the configuration are said later */
     bool keeps_undo; /* the undo list could not be run: it stays in the journal as a debt */
     struct outcome outcome;

@@ -6,6 +6,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/str.h"
 #include "lib/codec/yaml.h"
+#include "lib/kube/ingress.h"
 #include "lib/reconcile/reader.h"
 #include "lib/reconcile/spec_steps.h"
 
@@ -90,14 +91,25 @@ static void read_backups(struct reader *r, const struct reader_field *field,
         check_max_age(r, backups, max_age);
 }
 
+static void read_maintenance_service(struct reader *r, const struct reader_field *field,
+                                     const struct yaml_node *node, void *target)
+{
+    struct spec_application *application = target;
+    struct error err = ERROR_INIT;
+    const char *backend = NULL, *service = reader_text(r, field->word, node);
+    if (service && ingress_render_service(r->arena, service, &backend, &err))
+        reader_report(r, reader_place(node), err.hint, "'%s': %s", field->word, err.text);
+    else if (service)
+        application->maintenance_service = service;
+}
+
 static const struct reader_field application_fields[] = {
     {"selector", READER_TEXT, .offset = offsetof(struct spec_application, selector)},
     {"deployments", READER_OBJECT_NAMES, .offset = offsetof(struct spec_application, deployments)},
     {"statefulSets", READER_OBJECT_NAMES,
      .offset = offsetof(struct spec_application, stateful_sets)},
     {"ingresses", READER_OBJECT_NAMES, .offset = offsetof(struct spec_application, ingresses)},
-    {"maintenanceService", READER_OBJECT_NAME,
-     .offset = offsetof(struct spec_application, maintenance_service)},
+    {"maintenanceService", READER_OWN, .read = read_maintenance_service},
     {"timeout", READER_DURATION, .offset = offsetof(struct spec_application, timeout_s)},
 };
 

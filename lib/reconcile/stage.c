@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/kube/kube.h"
 #include "lib/reconcile/run.h"
 
-enum { JOURNAL_PROGRESS_MS = 5000 };
+enum { JOURNAL_PROGRESS_MS = 5000, JOURNAL_TROUBLE_MS = 25000, PROGRESS_PATIENCE_MS = 2000 };
 
 /* What the journal must say before the first thing is changed: enough for another run to finish or
  * undo it. */
@@ -49,6 +50,25 @@ struct progress_state {
     bool is_conflict;
 };
 
+/* A store that is away for a while ends no load: the next step waits for it, and finds out whether
+ * the lock is still ours. Only a journal that somebody else has written is not written again. */
+static void write_progress(struct progress_state *state)
+{
+    struct error err = ERROR_INIT;
+    struct kube *kube = state->run->store->kube;
+    uint64_t patience_ms = kube ? kube_patience(kube) : 0;
+    if (kube)
+        kube_set_patience(kube, PROGRESS_PATIENCE_MS);
+    enum errc code = journal_write(&state->run->journal, &err);
+    if (kube)
+        kube_set_patience(kube, patience_ms);
+    if (!code)
+        return;
+    log_warn("progress not written", LOG_TEXT("cause", err.text));
+    state->is_conflict = err.code == ERR_CONFLICT;
+    state->next_write_ms += JOURNAL_TROUBLE_MS;
+}
+
 /* Now and then into the journal, so that `kubectl get` and `status` show how far it is. */
 static void on_progress(void *context, const struct load_progress *progress)
 {
@@ -66,12 +86,7 @@ static void on_progress(void *context, const struct load_progress *progress)
         journal_set(
             &run->journal, J_ETA,
             run_now(run, (int64_t)(spent_s * (100 - progress->percent) / progress->percent)));
-    struct error err = ERROR_INIT;
-    if (journal_write(&run->journal, &err)) {
-        /* The next step's write fails as well, and that one counts. */
-        log_warn("progress not written", LOG_TEXT("cause", err.text));
-        state->is_conflict = true;
-    }
+    write_progress(state);
     log_info("loading", LOG_TEXT("stage", progress->stage), LOG_UINT("percent", progress->percent),
              LOG_UINT("rows", progress->rows));
 }

@@ -65,9 +65,14 @@ static enum errc announce(struct run *run, enum step step, struct error *err)
     return journal_write(&run->journal, err);
 }
 
+/* A lock that runs out within this time is not enough to begin with. */
+enum { STEP_NEED_MS = 5000 };
+
 static enum errc may_begin(struct run *run, enum step step, struct error *err)
 {
     if (step <= STEP_SWAP && cancel_check(run->options->cancel, err))
+        return err->code;
+    if (store_check_lock(run->store, STEP_NEED_MS, err))
         return err->code;
     if (control_is_lost(run->control))
         return error_set(err, ERR_FENCE_LOST, "the session that holds the database lock is broken");

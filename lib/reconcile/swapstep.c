@@ -7,9 +7,10 @@
 
 #include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lib/reconcile/application.h"
 #include "lib/reconcile/run.h"
 
-enum { HISTORY_SEARCH_ROWS = 10000 };
+enum { HISTORY_SEARCH_ROWS = 10000, SWAP_NEED_MS = 10000 };
 
 /* Asked again right before the application is taken away, and right before the swap: a wish that
  * was changed meanwhile must not be fulfilled. */
@@ -115,12 +116,14 @@ enum errc swap_check(struct run *run, bool *ret_is_done, struct error *err)
     return code;
 }
 
+/* Fence and lock of the database are checked in the transaction; the lock of the store here. */
 static enum errc do_swap(struct run *run, const struct swap *swap, struct error *err)
 {
-    enum errc code = database_swap(run->control, &run->arena, swap, &run->swap, err);
-    if (code)
+    enum errc code = store_check_lock(run->store, SWAP_NEED_MS, err);
+    if (code || (code = database_swap(run->control, &run->arena, swap, &run->swap, err)))
         return code;
     run->has_committed = true;
+    application_be_deaf(run, true); /* what is left is finished, whoever wants us to stop */
     run->outcome.has_swapped = true;
     run->outcome.swap_ms = run->swap.locked_ms;
     journal_set(&run->journal, J_PREVIOUS, run->swap.previous_name);

@@ -77,7 +77,7 @@ static void test_every_key(void **state)
                                "  deployments: [web, worker]\n"
                                "  statefulSets: [cache]\n"
                                "  ingresses: []\n"
-                               "  maintenanceService: sorry\n"
+                               "  maintenanceService: sorry:8080\n"
                                "  timeout: 90s\n"
                                "preSteps:\n"
                                "  - disableIngress: true\n"
@@ -118,7 +118,7 @@ static void test_every_key(void **state)
     assert_int_equal(s.application.deployments.count, 2);
     assert_string_equal(s.application.deployments.items[1], "worker");
     assert_int_equal(s.application.ingresses.count, 0);
-    assert_string_equal(s.application.maintenance_service, "sorry");
+    assert_string_equal(s.application.maintenance_service, "sorry:8080");
     assert_int_equal(s.application.timeout_s, 90);
     assert_int_equal(s.pre_step_count, 5);
     assert_int_equal(s.pre_steps[0].kind, SPEC_STEP_DISABLE_INGRESS);
@@ -310,7 +310,9 @@ static void test_what_is_wrong_is_named_with_its_place(void **state)
          ":3:29: 'deployments': 'Web' is no name of a Kubernetes object"},
         {"name with a slash", NEEDED "application: {ingresses: [a/b]}\n", "'a/b' is no name"},
         {"name ends with a hyphen", NEEDED "application: {maintenanceService: a-}\n",
-         "'a-' is no name"},
+         ":3:35: 'maintenanceService': 'a-' names no Service"},
+        {"maintenance port of nothing", NEEDED "application: {maintenanceService: \"a:\"}\n",
+         "'a:' names no Service"},
 
         {"steps a mapping", NEEDED "preSteps: {disableIngress: true}\n",
          ":3:11: 'preSteps' must be a list"},
