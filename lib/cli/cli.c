@@ -7,7 +7,11 @@
 
 #include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lib/cli/termination.h"
+#include "lib/state/cluster.h"
 #include "lib/state/directory.h"
+
+enum { LEASE_DURATION_MIN_S = 6, LEASE_DURATION_MAX_S = 3600 };
 
 static const struct command *const commands[] = {
     &command_run,     &command_plan, &command_status,   &command_backups, &command_rollback,
@@ -24,8 +28,25 @@ static const struct flag common_flags[] = {
 };
 
 static const struct flag state_flags[] = {
-    {"state-dir", 0, "DIR", "folder that holds NAME.yaml, the state", NULL, false},
-    {"name", 0, "NAME", "name of the state", "restore-state", false},
+    {"name", 0, "NAME", "name of the state: ConfigMap, or file of --state-dir", "restore-state",
+     false},
+    {"namespace", 0, "NAMESPACE",
+     "where the ConfigMap is; else POD_NAMESPACE, the kubeconfig's, the pod's own", NULL, false},
+    {"kubeconfig", 0, "FILE",
+     "how to reach the cluster; else KUBECONFIG, the pod's service account, ~/.kube/config", NULL,
+     false},
+    {"context", 0, "CONTEXT", "context of the kubeconfig; else its current one", NULL, false},
+    {"lease-duration", 0, "SECONDS",
+     "a run that was silent for that long is dead, and the next one takes over: 6 to 3600", "60",
+     false},
+    {"state-dir", 0, "DIR", "folder that holds NAME.yaml, the state, in place of a cluster", NULL,
+     false},
+    {.name = NULL},
+};
+
+static const struct flag outcome_flags[] = {
+    {"termination-log", 0, "FILE",
+     "the last line goes there too; else, in a pod, to /dev/termination-log", NULL, false},
     {.name = NULL},
 };
 
@@ -118,6 +139,8 @@ static int run_command(const struct command *command, struct cli *cli, int argc,
     flags_add(&cli->flags, command->flags);
     if (command->needs_state)
         flags_add(&cli->flags, state_flags);
+    if (command->has_outcome)
+        flags_add(&cli->flags, outcome_flags);
     flags_add(&cli->flags, common_flags);
     if (flags_parse(&cli->flags, &cli->arena, argc, argv, err))
         return errc_exit(err->code);
@@ -162,15 +185,38 @@ int cli_main(int argc, char **argv, struct cancel *cancel)
     return exit_code;
 }
 
+static enum errc open_cluster(struct cli *cli, struct error *err)
+{
+    const struct flags *flags = &cli->flags;
+    uint64_t duration_s;
+    enum errc code =
+        flags_get_count(flags, "lease-duration", LEASE_DURATION_MAX_S, &duration_s, err);
+    if (code)
+        return code;
+    if (duration_s < LEASE_DURATION_MIN_S)
+        return error_set(err, ERR_USAGE, "'--lease-duration' must be from %d to %d seconds",
+                         LEASE_DURATION_MIN_S, LEASE_DURATION_MAX_S);
+    struct cluster_options options = {
+        .kubeconfig = {.path = flags_get(flags, "kubeconfig"),
+                       .context = flags_get(flags, "context"),
+                       .namespace_name = flags_get(flags, "namespace")},
+        .name = flags_get(flags, "name"),
+        .lease_duration_s = (unsigned)duration_s,
+        .cancel = cli->cancel,
+    };
+    code = cluster_open(&options, &cli->store, err);
+    if (code == ERR_USAGE) /* whoever forgot --state-dir reads it first */
+        return error_wrap(err,
+                          "without --state-dir (the folder that holds %s.yaml) a cluster is needed",
+                          options.name);
+    return code;
+}
+
 enum errc cli_open_store(struct cli *cli, struct error *err)
 {
     const char *path = flags_get(&cli->flags, "state-dir");
-    if (!path) {
-        error_set(err, ERR_USAGE, "no state is named");
-        return error_hint(err, "give --state-dir DIR, the folder that holds %s.yaml",
-                          flags_get(&cli->flags, "name"));
-    }
-    return directory_open(path, flags_get(&cli->flags, "name"), &cli->store, err);
+    return path ? directory_open(path, flags_get(&cli->flags, "name"), &cli->store, err)
+                : open_cluster(cli, err);
 }
 
 enum errc cli_parse_spec(struct cli *cli, const struct state_view *view, struct spec *ret_spec,
@@ -254,6 +300,7 @@ int cli_print_outcome(struct cli *cli, const struct outcome *outcome)
     else
         outcome_render(outcome, &line);
     puts(str_text(&line));
+    termination_write(flags_get(&cli->flags, "termination-log"), outcome);
     return outcome->exit_code;
 }
 

@@ -24,7 +24,8 @@ struct cli {
 struct command {
     const char *name, *arguments, *summary;
     const struct flag *flags; /* its own, ends with name NULL */
-    bool needs_state;         /* takes --state-dir, --name */
+    bool needs_state;         /* takes --state-dir, --name, --namespace, ... */
+    bool has_outcome;         /* ends with the last line of a run; takes --termination-log */
     size_t argument_min, argument_max;
     /* Answers the exit code. Errors of its own are printed by the caller when `err` is filled. */
     int (*main)(struct cli *cli, struct error *err);
@@ -41,7 +42,7 @@ int cli_main(int argc, char **argv, struct cancel *cancel);
 /* --- for the commands
  * -------------------------------------------------------------------------------- */
 
-/* Opens the store that the flags name. */
+/* Opens the store that the flags name: the folder of --state-dir, else a cluster. */
 enum errc cli_open_store(struct cli *cli, struct error *err) RR_MUST_CHECK;
 /* Parses restore.yaml of the view and checks that this program can do it; further findings are
  * logged. */
@@ -54,7 +55,8 @@ struct run_options cli_run_options(struct cli *cli);
 int cli_run_with_store(struct cli *cli,
                        void (*work)(struct cli *cli, const struct run_options *options,
                                     struct outcome *ret_outcome));
-/* The last line of a run on standard output: JSON, or text on a terminal. Answers the exit code. */
+/* The last line of a run: on standard output JSON, or text on a terminal; in a pod, or with
+ * --termination-log, also as the termination message. Answers the exit code. */
 int cli_print_outcome(struct cli *cli, const struct outcome *outcome);
 /* Whether standard output is for people: --output text, or a terminal and no --output. */
 bool cli_is_text(const struct cli *cli);

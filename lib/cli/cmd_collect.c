@@ -66,5 +66,6 @@ const struct command command_collect = {
     .summary = "list the databases that are kept, with sizes; drop one",
     .flags = flags,
     .needs_state = true,
+    .has_outcome = true,
     .main = main_collect,
 };

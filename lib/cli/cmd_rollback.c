@@ -20,5 +20,6 @@ const struct command command_rollback = {
     .summary = "swap the previous database back",
     .flags = flags,
     .needs_state = true,
+    .has_outcome = true,
     .main = main_rollback,
 };

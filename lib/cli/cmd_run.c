@@ -46,5 +46,6 @@ const struct command command_run = {
         "compare what is asked for with what is there, and restore if they differ (the default)",
     .flags = flags,
     .needs_state = true,
+    .has_outcome = true,
     .main = main_run,
 };

@@ -5,6 +5,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/str.h"
 #include "lib/cli/cli.h"
+#include "lib/codec/yaml.h"
 #include "lib/state/statefile.h"
 
 static const struct flag flags[] = {
@@ -30,11 +31,16 @@ static enum errc read_whole(const char *path, struct str *ret_text, struct error
     return str_check(ret_text, path, err) ? error_recode(err, ERR_CONFIG) : RR_OK;
 }
 
-/* A ConfigMap has a `data` or a `kind`; a bare restore.yaml has a `database` at its top. */
-static bool is_config_map(const char *text)
+/* A ConfigMap has a `data` or a `kind`, a restore.yaml has neither. What cannot be read is said by
+ * either of their parsers. */
+static bool is_config_map(const struct str *text, const char *path)
 {
-    return text_has_prefix(text, "data:") || strstr(text, "\ndata:") ||
-           text_has_prefix(text, "kind:") || strstr(text, "\nkind:");
+    ARENA_GUARD struct arena arena = {0};
+    struct yaml_node *root = NULL;
+    struct error ignored = ERROR_INIT;
+    if (yaml_parse(&arena, str_text(text), text->length, path, 0, &root, &ignored) || !root)
+        return false;
+    return root->kind == YAML_MAPPING && (yaml_get(root, "data") || yaml_get(root, "kind"));
 }
 
 static int main_validate(struct cli *cli, struct error *err)
@@ -51,7 +57,7 @@ static int main_validate(struct cli *cli, struct error *err)
     }
     if (read_whole(path, &text, err))
         return errc_exit(err->code);
-    if (is_config_map(str_text(&text))) {
+    if (is_config_map(&text, path)) {
         if (statefile_parse(&cli->arena, str_text(&text), text.length, path, &view, err) ||
             state_values_parse(&view, &cli->arena, &values, err))
             return errc_exit(err->code);

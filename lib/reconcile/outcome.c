@@ -1,6 +1,7 @@
 #include "lib/reconcile/outcome.h"
 
 #include <stdio.h>
+#include <string.h>
 
 int outcome_exit_code(enum errc code, enum step step)
 {
@@ -92,4 +93,29 @@ void outcome_render(const struct outcome *outcome, struct str *line)
     if (outcome->is_application_away)
         str_append(line, ",\"applicationAway\":true");
     str_printf(line, ",\"exitCode\":%d}", outcome->exit_code);
+}
+
+/* Takes some bytes off the end, at a character, and says so with dots. False: nothing is left. */
+static bool shorten(char *text)
+{
+    static const char dots[] = "...";
+    size_t length = strlen(text);
+    if (length >= sizeof dots - 1 && strcmp(text + length - (sizeof dots - 1), dots) == 0)
+        length -= sizeof dots - 1;
+    if (length < 2 * sizeof dots)
+        return false;
+    length -= length / 16 + sizeof dots;
+    while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80)
+        length--;
+    memcpy(text + length, dots, sizeof dots);
+    return true;
+}
+
+void outcome_render_within(const struct outcome *outcome, size_t limit, struct str *line)
+{
+    struct outcome cut = *outcome;
+    do {
+        str_clear(line);
+        outcome_render(&cut, line);
+    } while (line->length > limit && (shorten(cut.message) || shorten(cut.backup)));
 }
