@@ -106,7 +106,6 @@ static void check(const struct row *row, bool is_for_gone)
         fail_msg("%s: %s: %s", row->name, errc_name(code), c.err.text);
     if (clock.now_ms != row->waited_ms)
         fail_msg("%s: waited %llu ms", row->name, (unsigned long long)clock.now_ms);
-    assert_int_equal(kube_patience(c.kube), 100);
     exchange_stop(&c, peer);
 }
 
@@ -283,6 +282,19 @@ static void test_gone(void **state)
          "no",
          NULL,
          15750,
+         0},
+        {"not allowed twice, seconds each",
+         {{.status = "403 Forbidden", .body = STATUS_BODY(403, "no"), .times = 8},
+          LOOK(ZERO),
+          SEE(RUNNING("p")),
+          {.status = "403 Forbidden", .body = STATUS_BODY(403, "no"), .times = 3},
+          LOOK(ZERO),
+          SEE("")},
+         60000,
+         RR_OK,
+         NULL,
+         NULL,
+         250 + 500 + 1000 + 9 * 2000,
          0},
         {"pods may not be listed",
          {LOOK(ZERO),
@@ -558,6 +570,20 @@ static void test_messages_are_bounded(void **state)
     exchange_stop(&c, peer);
 }
 
+static void test_the_clients_patience_is_given_back(void **state)
+{
+    (void)state;
+    ARENA_GUARD struct arena arena = {0};
+    static const struct exchange script[] = {LOOK(ZERO), SEE("")};
+    struct client c;
+    struct peer *peer = exchange_start(&arena, &c, script, COUNT(script));
+    struct rollout rollout = {.kube = c.kube, .clock = clock_system()};
+    kube_set_patience(c.kube, 300000);
+    assert_int_equal(rollout_wait_gone(&rollout, known, 1, &c.err), RR_OK);
+    assert_int_equal(kube_patience(c.kube), 300000);
+    exchange_stop(&c, peer);
+}
+
 /* ---- ends of a wait ---- */
 
 static enum errc lease_is_lost(void *context, struct error *err)
@@ -637,6 +663,7 @@ int main(void)
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_ready),
         cmocka_unit_test(test_messages_are_bounded),
+        cmocka_unit_test(test_the_clients_patience_is_given_back),
         cmocka_unit_test(test_a_lost_lease_ends_the_wait),
         cmocka_unit_test(test_cancel_ends_the_wait),
         cmocka_unit_test(test_pauses_grow_to_two_seconds),
