@@ -105,7 +105,7 @@ static int print_journal(void)
 
 static const struct command *const commands[] = {
     &command_run,     &command_plan, &command_status,   &command_backups, &command_rollback,
-    &command_collect, &command_load, &command_validate, &command_version,
+    &command_collect, &command_load, &command_validate, &command_print_rbac, &command_version,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

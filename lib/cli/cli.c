@@ -14,8 +14,8 @@
 enum { LEASE_DURATION_MIN_S = 6, LEASE_DURATION_MAX_S = 3600 };
 
 static const struct command *const commands[] = {
-    &command_run,     &command_plan, &command_status,   &command_backups, &command_rollback,
-    &command_collect, &command_load, &command_validate, &command_version,
+    &command_run,     &command_plan, &command_status,   &command_backups,    &command_rollback,
+    &command_collect, &command_load, &command_validate, &command_print_rbac, &command_version,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

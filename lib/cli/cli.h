@@ -32,7 +32,8 @@ struct command {
 };
 
 extern const struct command command_run, command_plan, command_status, command_backups,
-    command_rollback, command_collect, command_load, command_validate, command_version;
+    command_rollback, command_collect, command_load, command_validate, command_print_rbac,
+    command_version;
 
 /*
  * The whole program: picks the command (default `run`), parses, runs. `cancel` is what signals set.

@@ -57,6 +57,12 @@ def test_the_example_is_valid(tmp_path, name):
     Reconciler(tmp_path / "home", {}).run("validate", "--store", "kubernetes", EXAMPLE / name).expect(0)
 
 
+def test_the_role_of_the_base_is_what_print_rbac_prints_for_the_example(tmp_path):
+    """Never: a right that is asked for before a restore, and that the shipped Role does not give."""
+    run = Reconciler(tmp_path / "home", {}).run("print-rbac", EXAMPLE / "restore-state.yaml").expect(0)
+    assert yaml.safe_load(run.stdout) == load(BASE / "role.yaml")
+
+
 @pytest.mark.parametrize("path", [BASE / "cronjob.yaml", BASE / "kustomization.yaml", EXAMPLE / "kustomization.yaml"], ids=lambda path: path.name)
 def test_how_to_run_it_now_stands_where_people_look(path):
     comments = [line for line in path.read_text().splitlines() if line.lstrip().startswith("#")]
