@@ -1,0 +1,3 @@
+module restore-reconciler/tests/tools/pause
+
+go 1.26.0
