@@ -125,6 +125,11 @@ e2e: static ## behaviour of the static program on real servers (pytest)
 	scripts/test-parts
 	tests/e2e/run $(E2E)
 
+.PHONY: test-1.30
+test-1.30: static ## the tests of the cluster on the oldest Kubernetes that we support
+	scripts/test-parts kubernetes-1.30
+	E2E_KUBERNETES=1.30 tests/e2e/run -m cluster $(E2E)
+
 .PHONY: torture
 torture: static ## kill the program at every point of a run; later runs must finish or undo it
 	scripts/test-parts
@@ -175,6 +180,15 @@ demo: ## the main job on a throw-away local database, shown step by step
 	scripts/install-build-deps dev
 	@$(MAKE) --no-print-directory all
 	scripts/demo
+
+.PHONY: testbed testbed-down
+testbed: ## a Kubernetes with a real node, PostgreSQL and S3 on this machine, left running
+	scripts/test-parts python postgres s3 etcd kwok kubernetes node
+	tests/testbed/testbed up --node --services
+	@echo; echo 'To use it:   eval "$$(tests/testbed/testbed env)"'; echo
+	@tests/testbed/testbed env
+testbed-down: ## stop it, and remove every trace
+	tests/testbed/testbed down
 
 .PHONY: clean
 clean: ## remove build/ (caches outside the checkout stay)

@@ -10,6 +10,8 @@ import tempfile
 import pytest
 
 from support.background import Background
+from support.cluster import FIXTURES as CLUSTER_FIXTURES
+from support.cluster import Doorway, make_cluster
 from support.fault_proxy import FaultProxy
 from support.folder import Folder
 from support.pg_proxy import PgProxy
@@ -171,9 +173,69 @@ def fault_proxy(background, s3):
     proxy.close()
 
 
+# --- Kubernetes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def cluster(request):
+    """A control plane with a simulated node; E2E_KUBERNETES chooses the version. Most tests want a namespace of it."""
+    with make_cluster(with_node=False, has_failed=lambda: request.session.testsfailed) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def node_cluster(request):
+    """A control plane with a real node: pods run here, and reach this machine at node_cluster.host_ip."""
+    with make_cluster(with_node=True, has_failed=lambda: request.session.testsfailed) as made:
+        yield made
+
+
+@pytest.fixture
+def namespace(cluster):
+    """A new namespace on the simulated node. What a test stopped or froze runs again after it."""
+    with _namespace_of(cluster) as made:
+        yield made
+
+
+@pytest.fixture
+def node_namespace(node_cluster):
+    """A new namespace on the real node."""
+    with _namespace_of(node_cluster) as made:
+        yield made
+
+
+@pytest.fixture
+def doorway(background, node_cluster):
+    """Opens ports of 127.0.0.1 to pods of the real node: doorway(server.port) has the host and port for them."""
+    made = []
+
+    def make(port: int) -> Doorway:
+        made.append(Doorway(background, node_cluster, port))
+        return made[-1]
+
+    yield make
+    for opened in made:
+        opened.close()
+
+
+@contextlib.contextmanager
+def _namespace_of(cluster):
+    made = cluster.namespace()
+    yield made
+    cluster.repair()
+    made.abandon()
+
+
 def pytest_collection_modifyitems(items):
-    """A test of one major version runs where that server is, so that two workers need not start all of them."""
+    """What needs a server that is dear to start runs on one worker: a cluster, or one major version of PostgreSQL.
+
+    The marker "cluster" stands on every test that uses the simulated node: -m cluster, -m "not cluster".
+    """
     for item in items:
         major = getattr(item, "callspec", None) and item.callspec.params.get("major")
-        if major:
+        if "cluster" in item.fixturenames:
+            item.add_marker(pytest.mark.cluster)
+        if CLUSTER_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+        elif major:
             item.add_marker(pytest.mark.xdist_group(f"postgresql-{major}"))
