@@ -9,8 +9,8 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/retry.h"
-#include "lib/kube/file.h"
 #include "lib/kube/kube_internal.h"
+#include "lib/kube/route.h"
 #include "lib/kube/token.h"
 #include "lib/kube/verdict.h"
 #include "lib/net/http.h"
@@ -21,7 +21,6 @@ enum {
     PATIENCE_MS = 30 * 1000,
     FIRST_PAUSE_MS = 250,
     MAX_PAUSE_MS = 10 * 1000, /* of ours, and of a Retry-After */
-    CONNECTION_LIFETIME_MS = 5 * 60 * 1000,
 };
 
 struct kube {
@@ -31,143 +30,30 @@ struct kube {
     uint64_t deadline_ms, patience_ms;
     bool is_deaf;
     struct http *http;
+    uint64_t identity_ms; /* when the client certificate was read */
     struct token token;
-    char *base_url;     /* what requests go to: with the TLS name, where there is one */
-    char *connect_to;   /* NULL: to where base_url says */
+    struct route route;
     char *last_warning; /* the server repeats itself */
 };
 
 /* ---- the client ---- */
 
-/* `server` taken apart: "https://host:port/path"; the port may be missing. */
-struct place {
-    size_t scheme_length; /* with "://" */
-    const char *host;     /* with the brackets of IPv6 */
-    size_t host_length;
-    const char *port; /* "" : the scheme's */
-    size_t port_length;
-    const char *path;
-};
-
-static struct place take_apart(const char *server)
+/* Client certificates in files are renewed as well. One that cannot be read leaves the client as it
+ * was. */
+static void renew_identity(struct kube *kube)
 {
-    struct place place = {0};
-    const char *begin = strstr(server, "://");
-    begin = begin ? begin + 3 : server;
-    place.scheme_length = (size_t)(begin - server);
-    place.path = begin + strcspn(begin, "/");
-    const char *colon = memrchr(begin, ':', (size_t)(place.path - begin));
-    const char *bracket = memrchr(begin, ']', (size_t)(place.path - begin));
-    if (colon && (!bracket || colon > bracket)) {
-        place.port = colon + 1;
-        place.port_length = (size_t)(place.path - place.port);
-    }
-    place.host = begin;
-    place.host_length = (size_t)((place.port ? colon : place.path) - begin);
-    return place;
-}
-
-/* libcurl takes the name that a certificate must have from the URL: so the URL is made of that name
- * and the connection goes to where the server is. */
-static void choose_url(struct kube *kube)
-{
-    const struct kubeconfig *config = kube->config;
-    if (!config->tls_server_name) {
-        kube->base_url = mem_strdup(config->server);
+    uint64_t now = clock_boottime_ms(kube->clock);
+    struct error err = ERROR_INIT;
+    struct http *http;
+    if (!kube->config->client_certificate_file || now - kube->identity_ms < ROUTE_LIFETIME_MS)
+        return;
+    kube->identity_ms = now;
+    if (route_open(&kube->route, &http, &err)) {
+        log_debug("keeping the client certificate as it was", LOG_TEXT("cause", err.text));
         return;
     }
-    struct place place = take_apart(config->server);
-    const char *port = text_has_prefix(config->server, "http:") ? "80" : "443";
-    STR_GUARD struct str url = STR_INIT(KUBE_URL_BYTES), address = STR_INIT(KUBE_URL_BYTES);
-    str_append_bytes(&address, place.host, place.host_length);
-    str_append_char(&address, ':');
-    if (place.port_length)
-        str_append_bytes(&address, place.port, place.port_length);
-    else
-        str_append(&address, port);
-    bool is_ipv6 = strchr(config->tls_server_name, ':') != NULL;
-    str_append_bytes(&url, config->server, place.scheme_length);
-    str_printf(&url, is_ipv6 ? "[%s]" : "%s", config->tls_server_name);
-    str_append(&url, strrchr(str_text(&address), ':'));
-    str_append(&url, place.path);
-    kube->base_url = str_take(&url);
-    kube->connect_to = str_take(&address);
-}
-
-static void explain_authority(const struct kubeconfig *config, struct str *s)
-{
-    str_append(s, "the server's certificate is checked against ");
-    if (config->ca_pem)
-        str_printf(s, "the certificate-authority-data of %s", config->origin);
-    else if (config->ca_file)
-        str_printf(s, "the CA file '%s' of %s", config->ca_file, config->origin);
-    else
-        str_printf(s, "this machine's authorities, since %s names none", config->origin);
-    str_append(s, ": give it the authority of this cluster (certificate-authority)");
-}
-
-static void explain_name(const struct kubeconfig *config, struct str *s)
-{
-    str_printf(s,
-               "the server's certificate is not for '%s': use a server address that it names, or "
-               "name one of its names as tls-server-name (%s)",
-               config->tls_server_name ? config->tls_server_name : config->server, config->origin);
-}
-
-/* Go's clients let the proxy look the name up, with either scheme. */
-static void append_proxy(struct str *s, const char *proxy_url)
-{
-    static const char socks[] = "socks5://";
-    if (!text_has_prefix(proxy_url, socks))
-        str_append(s, proxy_url);
-    else
-        str_printf(s, "socks5h://%s", proxy_url + strlen(socks));
-}
-
-static enum errc open_http(struct kube *kube, const char *certificate_pem,
-                           const struct secret *key_pem, struct error *err)
-{
-    const struct kubeconfig *config = kube->config;
-    STR_GUARD struct str authority = STR_INIT(ERROR_HINT_SIZE), name = STR_INIT(ERROR_HINT_SIZE);
-    STR_GUARD struct str proxy = STR_INIT(KUBE_URL_BYTES);
-    explain_authority(config, &authority);
-    explain_name(config, &name);
-    if (config->proxy_url)
-        append_proxy(&proxy, config->proxy_url);
-    struct http_options options = {
-        .ca_file = config->ca_file,
-        .ca_pem = config->ca_pem,
-        .certificate_pem = certificate_pem,
-        .key_pem = key_pem,
-        .proxy_url = config->proxy_url ? str_text(&proxy) : NULL,
-        .connect_to = kube->connect_to,
-        .unknown_ca_hint = str_text(&authority),
-        .wrong_name_hint = str_text(&name),
-        .connection_lifetime_ms = CONNECTION_LIFETIME_MS,
-        .clock = kube->clock,
-        .cancel = kube->cancel,
-        .stall_timeout_ms = kube->deadline_ms,
-    };
-    return http_open(&options, &kube->http, err);
-}
-
-static enum errc open_identity(struct kube *kube, struct error *err)
-{
-    const struct kubeconfig *config = kube->config;
-    SECRET_GUARD struct secret certificate = {0}, key = {0};
-    if (token_init(&kube->token, config->token_file, &config->token, kube->clock, err))
-        return err->code;
-    if (!config->client_certificate_pem && config->client_certificate_file &&
-        file_read(config->client_certificate_file, "client certificate", LIMIT_PEM_BYTES,
-                  &certificate, err))
-        return error_recode(err, ERR_IO);
-    if (!secret_reveal(&config->client_key_pem) && config->client_key_file &&
-        file_read(config->client_key_file, "client key", LIMIT_PEM_BYTES, &key, err))
-        return error_recode(err, ERR_IO);
-    const char *certificate_pem = config->client_certificate_pem ? config->client_certificate_pem
-                                                                 : secret_reveal(&certificate);
-    bool has_inline_key = secret_reveal(&config->client_key_pem) != NULL;
-    return open_http(kube, certificate_pem, has_inline_key ? &config->client_key_pem : &key, err);
+    http_close(kube->http);
+    kube->http = http;
 }
 
 enum errc kube_open(const struct kube_options *options, struct kube **ret_kube, struct error *err)
@@ -180,8 +66,14 @@ enum errc kube_open(const struct kube_options *options, struct kube **ret_kube, 
         .deadline_ms = options->deadline_ms ? options->deadline_ms : DEADLINE_MS,
         .patience_ms = options->patience_ms ? options->patience_ms : PATIENCE_MS,
     };
-    choose_url(kube);
-    if (open_identity(kube, err))
+    const struct kubeconfig *config = kube->config;
+    kube->identity_ms = clock_boottime_ms(kube->clock);
+    route_init(&kube->route, config);
+    kube->route.clock = kube->clock;
+    kube->route.cancel = kube->cancel;
+    kube->route.stall_timeout_ms = kube->deadline_ms;
+    if (token_init(&kube->token, config->token_file, &config->token, kube->clock, err) ||
+        route_open(&kube->route, &kube->http, err))
         return error_wrap(err, "%s", options->config->origin);
     *ret_kube = kube;
     kube = NULL;
@@ -194,8 +86,7 @@ void kube_close(struct kube *kube)
         return;
     http_close(kube->http);
     token_release(&kube->token);
-    free(kube->base_url);
-    free(kube->connect_to);
+    route_release(&kube->route);
     free(kube->last_warning);
     free(kube);
 }
@@ -281,7 +172,7 @@ static enum errc render_url(const struct kube *kube, const struct kube_request *
                             struct str *url, struct error *err)
 {
     const struct kube_resource *resource = request->resource;
-    str_append(url, kube->base_url);
+    str_append(url, kube->route.base_url);
     if (*resource->group)
         str_printf(url, "/apis/%s/%s", resource->group, resource->version);
     else
@@ -347,6 +238,7 @@ static enum errc exchange_as_ourselves(struct kube *kube, const struct kube_requ
                                        const char *url, struct http_response *ret_response,
                                        struct error *err)
 {
+    renew_identity(kube);
     if (exchange(kube, request, url, ret_response, err))
         return err->code;
     if (ret_response->status != 401 || !kube->token.file)

@@ -370,7 +370,9 @@ static void set_options(struct flight *flight, struct curl_slist *lines)
     trust_apply(&transport->trust, easy);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)transport->connect_timeout_ms);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
-    SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER_BYTES);
+    /* Refused by older versions while they still hold the buffer of a try that failed before there
+     * was a connection; the size of that one will do. */
+    (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER_BYTES);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* a cancel does not wait for the resolver's thread */
     /* libcurl repeats by itself what an idle connection swallowed; a write must not be. */

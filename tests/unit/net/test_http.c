@@ -405,6 +405,18 @@ static void test_a_write_that_was_never_sent_is_tried_again(void **state)
     close_client(&f);
 }
 
+static void test_a_name_that_cannot_be_resolved_is_tried_again(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    open_client(&f, (struct http_options){0});
+    struct http_request request = {.method = "GET", .url = "http://no-such-host.invalid/"};
+    assert_int_equal(http_send(f.http, &request, &f.response, &f.err), ERR_NETWORK);
+    assert_non_null(strstr(f.err.text, "cannot be resolved"));
+    assert_int_equal(f.clock.sleep_count, 5);
+    close_client(&f);
+}
+
 /* ---- patience ---- */
 
 static void *cancel_soon(void *context)
@@ -707,6 +719,7 @@ int main(void)
         cmocka_unit_test(test_the_error_counts_tries_and_keeps_query_and_user_to_itself),
         cmocka_unit_test(test_writes_are_repeated_only_when_they_had_no_effect),
         cmocka_unit_test(test_a_write_that_was_never_sent_is_tried_again),
+        cmocka_unit_test(test_a_name_that_cannot_be_resolved_is_tried_again),
         cmocka_unit_test(test_a_cancel_ends_a_silent_request_quickly),
         cmocka_unit_test(test_stalls_and_deadlines_end_a_try),
         cmocka_unit_test(test_a_cut_range_is_continued_where_it_broke),
