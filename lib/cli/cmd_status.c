@@ -3,6 +3,7 @@
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "lib/cli/cli.h"
+#include "lib/cli/objects.h"
 #include "lib/reconcile/look.h"
 
 static const struct flag flags[] = {{.name = NULL}};
@@ -21,6 +22,20 @@ static void print_pair(const struct cli *cli, struct str *json, const char *name
     str_append_json(json, value);
 }
 
+static void print_away(const struct cli *cli, struct str *json, const struct look *look)
+{
+    STR_GUARD struct str objects = STR_INIT(64 * 1024);
+    if (look->away.workload_count + look->away.ingress_count == 0)
+        return;
+    if (cli_is_text(cli)) {
+        objects_append_text(&objects, &look->away, APPLICATION_ALL);
+        printf("%-22s %s\n", "away", str_text(&objects));
+        return;
+    }
+    str_append(json, json->length > 1 ? ",\"away\":" : "\"away\":");
+    objects_append_json(json, &look->away, APPLICATION_ALL);
+}
+
 /* What others may rely on of the journal, and the two timestamps beside it. */
 static void print_state(const struct cli *cli, const struct look *look)
 {
@@ -33,6 +48,7 @@ static void print_state(const struct cli *cli, const struct look *look)
         if (journal_key_is_public((enum journal_key)i))
             print_pair(cli, &json, journal_key_name((enum journal_key)i),
                        journal_get(&run->journal, (enum journal_key)i));
+    print_away(cli, &json, look);
     str_append_char(&json, '}');
     if (!cli_is_text(cli))
         puts(str_text(&json));
@@ -59,6 +75,11 @@ static int main_status(struct cli *cli, struct error *err)
     struct look look;
     struct error own = ERROR_INIT;
     enum errc code = look_at_state(&look, &options, err);
+    if (look.has_journal && look_at_cluster(&look, &own)) {
+        log_warn("what is away in the cluster cannot be listed", LOG_TEXT("cause", own.text),
+                 LOG_TEXT("hint", own.hint));
+        error_clear(&own);
+    }
     if (!look.has_journal || !look.run.journal.data.exists) {
         if (!code)
             print_state(cli, &look);

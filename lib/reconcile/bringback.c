@@ -327,6 +327,10 @@ enum errc application_sweep(struct run *run, const char *except, struct error *e
     back_marked(run, APPLICATION_ALL, NULL, except, &count, &effort);
     application_be_deaf(run, false);
     if (count)
+        run_tell(run, true, "ApplicationBroughtBack",
+                 "%zu objects that an earlier run had left away were brought back%s%s", count,
+                 err->code ? ", not all of them: " : "", err->code ? err->text : "");
+    if (count)
         log_warn("an earlier run had left the application away: it is brought back",
                  LOG_UINT("objects", count), LOG_TEXT("problem", err->code ? err->text : NULL));
     return err->code;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/reconcile/application.h"
 #include "lib/reconcile/run.h"
 
 enum errc run_finish(struct run *run, enum outcome_result result, const char *reason,
@@ -90,6 +91,8 @@ void run_record_failure(struct run *run, const struct error *cause)
     struct journal *j = &run->journal;
     int exit_code = outcome_exit_code(cause->code, run->step);
     outcome_set_error(&run->outcome, cause, run->step);
+    run->is_ending = true;
+    application_be_deaf(run, true); /* a signal must not keep the reason from the journal */
     if (!j->store || cause->code == ERR_LOCKED || cause->code == ERR_JOURNAL_CORRUPT ||
         cause->code == ERR_CONFLICT)
         return;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/str.h"
 
 enum { HISTORY_ROWS = 20 };
@@ -73,12 +74,25 @@ static enum errc look_at_fence(struct look *look, struct error *err)
                       fence.state_ref);
 }
 
+enum errc look_at_cluster(struct look *look, struct error *err)
+{
+    enum errc code =
+        application_find_marked(&look->run, &look->run.arena, APPLICATION_ALL, &look->away, err);
+    if (code != ERR_FORBIDDEN)
+        return code;
+    log_warn("what is away in the cluster cannot be listed", LOG_TEXT("cause", err->text),
+             LOG_TEXT("hint", err->hint));
+    error_clear(err);
+    return RR_OK;
+}
+
 enum errc look_plan(struct look *look, struct error *err)
 {
     struct run *run = &look->run;
     struct decide_input input;
     enum errc code = look_at_database(look, err);
-    if (code || (code = look_at_fence(look, err)) || (code = run_gather(run, &input, err)))
+    if (code || (code = look_at_cluster(look, err)) || (code = look_at_fence(look, err)) ||
+        (code = run_gather(run, &input, err)))
         return code;
     look->decision = decide(&input);
     if (look->decision.action != DECIDE_RESTORE)

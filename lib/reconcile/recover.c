@@ -285,13 +285,14 @@ static enum errc recover_without_journal(struct run *run, struct error *err)
              LOG_TEXT("of_run", run->fence.displaced), LOG_TEXT("phase", run->fence.phase));
     put_aside(run, &aside);
     run->step = STEP_PRE_STEPS;
-    run->work_run_id = run->fence.displaced;
+    run->work_run_id = run->recovered_run_id = run->fence.displaced;
     enum errc code = control_history_of_run(run->control, &run->arena, run->fence.displaced, &row,
                                             &is_swapped, err);
     if (!code && is_swapped) {
         code = rebuild_journal(run, &row, err);
         code = code ? code : go_on(run, &row, &aside, err);
     } else if (!code && !(code = bring_back(run, err)) && !(code = stage_undo(run, err))) {
+        run->recovered = RECOVERED_UNDONE;
         code = control_fence_clear(run->control, err);
     }
     if (code)
@@ -362,6 +363,12 @@ static enum errc pay_undo_debts(struct run *run, struct error *err)
     return code;
 }
 
+static const char *const recovered_words[] = {
+    [RECOVERED_UNDONE] = "undone",
+    [RECOVERED_FINISHED] = "finished",
+    [RECOVERED_SWAPPED_BACK] = "swapped back: a smoke check failed",
+};
+
 enum errc run_recover(struct run *run, bool *ret_did, struct error *err)
 {
     log_set_phase("Recover");
@@ -371,6 +378,9 @@ enum errc run_recover(struct run *run, bool *ret_did, struct error *err)
         return code;
     run->fence.displaced = NULL;
     run->fence.phase = "";
+    if (run->recovered != RECOVERED_NOTHING)
+        run_tell(run, true, "RunRecovered", "run %s was cut off; it was %s", run->recovered_run_id,
+                 recovered_words[run->recovered]);
     if (run->recovered != RECOVERED_SWAPPED_BACK)
         return RR_OK;
     run->step = STEP_SWAP_BACK;

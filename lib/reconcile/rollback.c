@@ -142,6 +142,7 @@ void run_rollback(const struct run_options *options, struct outcome *ret_outcome
     run_begin(&run, options);
     if (rollback(&run, &err))
         run_record_failure(&run, &err);
+    run_tell_end(&run);
     *ret_outcome = run.outcome;
     run_end(&run);
 }

@@ -264,6 +264,15 @@ static bool is_well(const struct run *run)
            strcmp(result, outcome_result_name(OUTCOME_ROLLED_BACK)) == 0;
 }
 
+/* Each time that a value is written back; what is left alone is told once. */
+static void warn(struct run *run, const struct decision *decision)
+{
+    const char *reason = decide_warning_name(decision->warning);
+    log_warn(decision->text, LOG_TEXT("reason", reason), LOG_TEXT("hint", decision->hint));
+    if (decision->action == DECIDE_REPUBLISH || run_is_news(run, reason, NULL))
+        run_tell(run, true, reason, "%s", decision->text);
+}
+
 /* Every end without a restore also collects what is due. */
 static enum errc rest(struct run *run, const struct decision *decision,
                       const struct decide_input *input, struct error *err)
@@ -272,8 +281,7 @@ static enum errc rest(struct run *run, const struct decision *decision,
     const char *reason = "NothingToDo";
     enum outcome_result result = OUTCOME_NOTHING_TO_DO;
     if (decision->warning != DECIDE_NO_WARNING)
-        log_warn(decision->text, LOG_TEXT("reason", decide_warning_name(decision->warning)),
-                 LOG_TEXT("hint", decision->hint));
+        warn(run, decision);
     if (decision->action == DECIDE_REPUBLISH)
         code = republish(run, decision, err);
     else if (decision->action == DECIDE_ADOPT)
@@ -371,6 +379,7 @@ void run_execute(const struct run_options *options, struct outcome *ret_outcome)
         if (run.scheduled_exit)
             run.outcome.exit_code = run.scheduled_exit;
     }
+    run_tell_end(&run);
     *ret_outcome = run.outcome;
     run_end(&run);
 }

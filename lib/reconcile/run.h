@@ -112,6 +112,7 @@ struct run {
     bool is_ending;               /* a step has failed: to the end of the process signals wait */
     bool is_quiet;                /* findings in the configuration are said later */
     bool keeps_undo; /* the undo list could not be run: it stays in the journal as a debt */
+    const char *last_reason, *last_message; /* of the journal as it was when this run began */
     struct outcome outcome;
 };
 
@@ -171,6 +172,14 @@ enum errc run_connect_again(struct run *run, struct error *err) RR_MUST_CHECK;
 
 /* rollback.c: puts a swap back into the journal: what is live now, and which key is held. */
 enum errc run_close_rollback(struct run *run, struct error *err) RR_MUST_CHECK;
+
+/* news.c: tells people (Events). `fmt` is what happened, in a sentence. */
+void run_tell(struct run *run, bool is_warning, const char *reason, const char *fmt, ...)
+    RR_PRINTF(4, 5);
+/* Whether the last run ended with another reason or message (NULL: any). */
+bool run_is_news(const struct run *run, const char *reason, const char *message);
+/* How the run ended, if that is news. */
+void run_tell_end(struct run *run);
 
 /* finish.c: what the journal says at the end. */
 enum errc run_finish(struct run *run, enum outcome_result result, const char *reason,

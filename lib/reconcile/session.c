@@ -53,6 +53,15 @@ const char *run_now(struct run *run, int64_t offset_s)
     return arena_strdup(&run->arena, text);
 }
 
+/* What the last run said, before this one says anything. */
+static void note_last_words(struct run *run)
+{
+    if (run->last_reason)
+        return;
+    run->last_reason = arena_strdup(&run->arena, journal_get(&run->journal, J_REASON));
+    run->last_message = arena_strdup(&run->arena, journal_get(&run->journal, J_MESSAGE));
+}
+
 /* Journal first: it must be known even when the state cannot be read, because it may hold an
  * application that is away. The error that comes back is the state's. */
 enum errc run_read_state(struct run *run, struct error *err)
@@ -64,6 +73,7 @@ enum errc run_read_state(struct run *run, struct error *err)
     journal_release(&run->journal);
     run->journal = journal;
     run->has_values = false;
+    note_last_words(run);
     if ((code = store_read(run->store, &run->arena, &run->view, err)))
         return code;
     if ((code = state_values_parse(&run->view, &run->arena, &run->values, err)))
@@ -165,6 +175,11 @@ enum errc run_connect(struct run *run, struct error *err)
         return code;
     log_debug("fence taken", LOG_INT("token", run->fence.token),
               LOG_TEXT("displaced", run->fence.displaced), LOG_TEXT("phase", run->fence.phase));
+    const char *before = run->fence.state_ref;
+    if (before && before[0] && strcmp(before, run->store->ref) != 0)
+        run_tell(run, true, "TakenOver",
+                 "database '%s' was managed by the state '%s' until now (takeOver)",
+                 run->spec.database, before);
     return RR_OK;
 }
 

@@ -151,6 +151,9 @@ enum errc stage_apply(struct run *run, struct error *err)
         (code = control_fence_set_phase(run->control, "staging", run->desired, run->request, err)))
         return code;
     snprintf(run->outcome.backup, sizeof run->outcome.backup, "%s", run->backup.url);
+    run_tell(run, false, "RestoreStarted", "%s is loaded beside database '%s' (run %s, attempt %s)",
+             run->backup.url, run->spec.database, run->run_id,
+             journal_get(&run->journal, J_ATTEMPTS));
     /* Rights that the swap lacks are found on the empty database, not after hours of loading. */
     if ((code = make_staging(run, err)) || (code = run_rehearse_carry_over(run, err)))
         return code;

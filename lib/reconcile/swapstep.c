@@ -133,6 +133,10 @@ static enum errc do_swap(struct run *run, const struct swap *swap, struct error 
              LOG_UINT("tries", run->swap.tries),
              LOG_UINT("ended_sessions", run->swap.ended_sessions),
              LOG_TEXT("previous", run->swap.previous_name));
+    run_tell(run, false, "DatabaseSwapped", "database '%s' is exchanged%s%s%s (run %s)",
+             run->spec.database, run->swap.previous_name ? "; the replaced one is kept as '" : "",
+             run->swap.previous_name ? run->swap.previous_name : "",
+             run->swap.previous_name ? "'" : "", run->run_id);
     return RR_OK;
 }
 
