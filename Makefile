@@ -157,6 +157,10 @@ fuzz-short: $(FUZZ_TARGETS)
 	scripts/fuzz 60 $(FUZZ_MINUTE)
 	scripts/fuzz 15 $(filter-out $(FUZZ_MINUTE),$(FUZZ_TARGETS))
 
+.PHONY: bench
+bench: static ## the figures of docs/performance.md
+	tests/bench/run noop
+
 .PHONY: lint
 lint: ## clang-tidy, cppcheck, shellcheck and our own greps
 	scripts/install-build-deps lint
