@@ -5,6 +5,7 @@ import itertools
 import os
 import pathlib
 import shutil
+import ssl
 import tempfile
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from support.background import Background
 from support.cluster import FIXTURES as CLUSTER_FIXTURES
 from support.cluster import Doorway, make_cluster
+from support.cluster_shop import ClusterShop
 from support.fault_proxy import FaultProxy
 from support.folder import Folder
 from support.pg_proxy import PgProxy
@@ -128,17 +130,22 @@ def server(servers):
 _numbers = itertools.count(1)
 
 
+def _parts_of_a_shop(servers, s3, tmp_path, major: int = MAJOR, user: str = "postgres", database: str | None = None, store: str = STORE) -> tuple:
+    """What Shop() and ClusterShop() are made of."""
+    number = next(_numbers)
+    if user != "postgres":
+        servers.editions(major)  # makes the owner
+        servers.get(major).create_restorer(user, OWNER)
+    backups = s3.bucket(f"bucket-{os.getpid()}-{number}") if store == "s3" else Folder(tmp_path / f"backups-{number}")
+    return servers.get(major), servers.editions(major), backups, tmp_path / str(number), database or f"app_{number}", user
+
+
 @pytest.fixture
 def make_shop(servers, s3, tmp_path):
     """Makes shops: make_shop(major=15, user="restorer", database="any name"). Another user than postgres is a role R."""
 
-    def make(major: int = MAJOR, user: str = "postgres", database: str | None = None, store: str = STORE) -> Shop:
-        number = next(_numbers)
-        if user != "postgres":
-            servers.editions(major)  # makes the owner
-            servers.get(major).create_restorer(user, OWNER)
-        backups = s3.bucket(f"bucket-{os.getpid()}-{number}") if store == "s3" else Folder(tmp_path / f"backups-{number}")
-        return Shop(servers.get(major), servers.editions(major), backups, tmp_path / str(number), database or f"app_{number}", user)
+    def make(**words) -> Shop:
+        return Shop(*_parts_of_a_shop(servers, s3, tmp_path, **words))
 
     yield make
     servers.clean()
@@ -224,6 +231,44 @@ def _namespace_of(cluster):
     yield made
     cluster.repair()
     made.abandon()
+
+# --- shops in a cluster ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def make_cluster_shop(servers, s3, cluster, namespace, tmp_path):
+    """Makes shops whose state is a ConfigMap; in_new_namespace: not in the one of the fixture "namespace"."""
+    more = contextlib.ExitStack()
+
+    def make(in_new_namespace: bool = False, **words) -> ClusterShop:
+        where = more.enter_context(_namespace_of(cluster)) if in_new_namespace else namespace
+        return ClusterShop(where, *_parts_of_a_shop(servers, s3, tmp_path, **words))
+
+    with more:
+        yield make
+    servers.clean()
+
+
+@pytest.fixture
+def cluster_shop(make_cluster_shop):
+    """A shop in a namespace of its own, on the simulated node."""
+    return make_cluster_shop()
+
+
+@pytest.fixture(scope="session")
+def cluster_authority(cluster, workdir):
+    """The cluster's own authority: what it signs, kubeconfigs trust already."""
+    return Authority(workdir / "cluster-authority", (cluster.ca, cluster.ca.with_suffix(".key")))
+
+
+@pytest.fixture
+def api_proxy(background, cluster, cluster_authority):
+    """A proxy in front of the API server that misbehaves on command: shop.identify(url=api_proxy.url)."""
+    shown, trusted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context(cafile=str(cluster.ca))
+    shown.load_cert_chain(*cluster_authority.certificate("127.0.0.1"))
+    proxy = FaultProxy(background, cluster.bed.layout.port_of("api"), tls=(shown, trusted))
+    yield proxy
+    proxy.close()
 
 
 def pytest_collection_modifyitems(items):

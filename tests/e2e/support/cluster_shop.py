@@ -29,9 +29,10 @@ PRE_STEPS = [{"disableIngress": True}, {"scaleDeployments": 0}]
 POST_STEPS = [{"scaleDeployments": "auto"}, {"enableIngress": True}]
 
 
-def shipped_rules() -> list[dict]:
-    """The rules of manifests/base/role.yaml."""
-    return yaml.safe_load((CHECKOUT / "manifests/base/role.yaml").read_text())["rules"]
+def shipped_rules(state: str = "restore-state") -> list[dict]:
+    """The rules of manifests/base/role.yaml; state: the name of the ConfigMap, where it is another one."""
+    text = (CHECKOUT / "manifests/base/role.yaml").read_text()
+    return yaml.safe_load(text.replace("restore-state", state))["rules"]
 
 
 class ClusterShop(Shop):
@@ -40,6 +41,7 @@ class ClusterShop(Shop):
         self.namespace = namespace
         self.cluster = namespace.cluster
         self._before: dict | None = None  # the application as it was made
+        self.flags: tuple[str, ...] = ()  # of every run
         super().__init__(*words, **more)
         namespace.service_account(ACCOUNT, shipped_rules())
         self.identify()
@@ -48,7 +50,7 @@ class ClusterShop(Shop):
         return ClusterState(self.namespace, data, spec)
 
     def where(self) -> list:
-        return []  # KUBECONFIG, or the variables of a pod
+        return list(self.flags)  # KUBECONFIG, or the variables of a pod, says the rest
 
     # --- arrange: who the program is --------------------------------------------------------------------------------
 
@@ -62,11 +64,11 @@ class ClusterShop(Shop):
         self._environment(KUBECONFIG=str(path))
         return path
 
-    def token_file(self) -> pathlib.Path:
+    def token_file(self, url: str | None = None) -> pathlib.Path:
         """A kubeconfig that names a file with the token; returns that file."""
         path = self.folder / "token"
         path.write_text(self.token())
-        self.identify(user={"tokenFile": str(path)})
+        self.identify(url=url, user={"tokenFile": str(path)})
         return path
 
     def in_cluster(self):
@@ -80,6 +82,27 @@ class ClusterShop(Shop):
         self.namespace.service_account(ACCOUNT, rules)
         api, wanted = self.namespace.api_as(ACCOUNT), sorted(map(_comparable, rules))
         wait_until(lambda: sorted(map(_comparable, _rules_of(api, self.namespace.name))) == wanted, "the API server knows the new rights")
+
+    def rename_state(self, name: str):
+        """Another name for the ConfigMap, and the rights for it."""
+        applied = self.state.applied()
+        self.namespace.delete("ConfigMap", self.state.name)
+        self.state.name = name
+        self.state.write()
+        self.state.set_applied(applied)
+        self.use_rules(shipped_rules(name))
+        self.flags = ("--name", name)
+
+    def delete_namespace_and_make_it_again(self):
+        """What Git and an administrator put into a new namespace of the same name; the rest is lost."""
+        api, name = self.cluster.api, self.namespace.name
+        api.delete("Namespace", name)
+        wait_until(lambda: api.get("Namespace", name) is None, "the namespace is gone", 60)
+        api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        self.namespace.service_account(ACCOUNT, shipped_rules())
+        self.use_rules(shipped_rules())
+        self.identify()
+        self.state.write()
 
     def _environment(self, **changes: str | None):
         for name, value in changes.items():
@@ -187,11 +210,12 @@ class ClusterShop(Shop):
 
 
 def _rules_of(api, namespace: str) -> list[dict]:
-    """What whoever asks may do, beyond what everybody may: asking that."""
+    """What whoever asks may do, beyond what every ServiceAccount may."""
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
     found = api.request("POST", path, review)["status"]["resourceRules"]
-    return [rule for rule in found if not {"authorization.k8s.io", "authentication.k8s.io"} & set(rule["apiGroups"])]
+    everybodys = {"authorization.k8s.io", "authentication.k8s.io", "certificates.k8s.io"}
+    return [rule for rule in found if not everybodys & set(rule["apiGroups"])]
 
 
 def _comparable(rule: dict) -> str:

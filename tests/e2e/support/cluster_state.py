@@ -1,6 +1,6 @@
 """The state as a ConfigMap of a namespace: what support/state_dir.py is for a folder, with the same words.
 
-Git owns the ConfigMap, except lastAppliedTimestamp; here Git is the field manager "git", by server-side apply.
+Git owns the ConfigMap, except lastAppliedTimestamp; what write() does is `kubectl apply --server-side --force-conflicts`.
 """
 
 import json
@@ -33,7 +33,7 @@ class ClusterState:
                 "data": {**self.data, "restore.yaml": yaml.safe_dump(self.spec, sort_keys=False, allow_unicode=True), **data}}
 
     def write(self):
-        self.namespace.cluster.api.apply(self.manifest(), self.namespace.name, manager="git")
+        self.namespace.cluster.api.apply(self.manifest(), self.namespace.name, manager="kubectl")
 
     def apply(self, *flags: str, command: str = "apply", **data: str) -> str:
         """kubectl apply, as people and tools do it; what it says, also when it is refused."""

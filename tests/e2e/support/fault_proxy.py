@@ -88,6 +88,16 @@ class HangUp:
 
 
 @dataclasses.dataclass
+class LoseAnswer:
+    """Lets the server do what it was asked, and hangs up without saying so."""
+
+    async def apply(self, exchange):
+        _, body = await exchange.ask()
+        await body.read_all()
+        await exchange.hang_up()
+
+
+@dataclasses.dataclass
 class CutBody:
     """Passes the answer's head and so many bytes of its body on, then resets the connection."""
 
