@@ -209,7 +209,10 @@ static void test_a_journal_is_made_and_written(void **state)
     assert_int_equal(store_journal_write(s.store, &stale, &s.err), ERR_CONFLICT);
     error_clear(&s.err);
     set(&journal, phase, swap_value);
+    stale = journal;
     assert_int_equal(store_journal_write(s.store, &journal, &s.err), RR_OK);
+    assert_int_equal(store_journal_write(s.store, &stale, &s.err), ERR_CONFLICT);
+    error_clear(&s.err);
     uint64_t version = journal.version;
     assert_int_equal(store_journal_read(s.store, &s.arena, &journal, &s.err), RR_OK);
     assert_int_equal(journal.version, version); /* the same object: what was held stays good */
