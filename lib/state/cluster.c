@@ -87,6 +87,11 @@ static enum errc cluster_read(struct store *store, struct arena *arena, struct s
     remember_state(self, &map);
     if (map.is_being_deleted)
         return missing(self, "is being deleted", err);
+    if (map.is_immutable) {
+        error_set(err, ERR_CONFIG, "%s is immutable: " APPLIED_KEY " could not be written",
+                  store->place);
+        return error_hint(err, "make it anew without `immutable: true`");
+    }
     for (size_t i = 0; i < map.count && !code; i++)
         code = take_key(self, map.keys[i], map.values[i], &view, err);
     if (code)

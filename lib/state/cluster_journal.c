@@ -25,18 +25,24 @@ static void remember_journal(struct cluster *self, const struct configmap *map)
     self->has_pending = false;
 }
 
+/* Ours, and can be written: found before anything is changed. */
 static enum errc check_ours(const struct cluster *self, const struct configmap *map,
                             struct error *err)
 {
     ARENA_GUARD struct arena arena = {0};
-    if (text_equal(map->managed_by, KUBE_FIELD_MANAGER))
+    bool is_ours = text_equal(map->managed_by, KUBE_FIELD_MANAGER);
+    if (is_ours && !map->is_immutable)
         return RR_OK;
-    error_set(err, ERR_JOURNAL_CORRUPT,
-              "ConfigMap '%s/%s' is not a journal of restore-reconciler: its label "
-              "app.kubernetes.io/managed-by is '%.60s'",
-              self->config.namespace_name, map->name, map->managed_by ? map->managed_by : "");
+    if (is_ours)
+        error_set(err, ERR_JOURNAL_CORRUPT, "ConfigMap '%s/%s' is immutable: it cannot be written",
+                  self->config.namespace_name, map->name);
+    else
+        error_set(err, ERR_JOURNAL_CORRUPT,
+                  "ConfigMap '%s/%s' is not a journal of restore-reconciler: its label "
+                  "app.kubernetes.io/managed-by is '%.60s'",
+                  self->config.namespace_name, map->name, map->managed_by ? map->managed_by : "");
     return error_hint(err,
-                      "find out who made it, then `%s delete configmap %s` (the record in the "
+                      "find out who made it so, then `%s delete configmap %s` (the record in the "
                       "database decides then, and nothing is restored twice), or give the state "
                       "another name",
                       cluster_kubectl(self, &arena), map->name);

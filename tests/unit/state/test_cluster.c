@@ -129,6 +129,10 @@ static void test_states_that_cannot_be_read(void **state)
          STATE(",\"deletionTimestamp\":\"2024-01-01T00:00:00Z\"", "{\"desiredBackupTimestamp\":"
                                                                   "\"D\"}"),
          ERR_STATE_MISSING, "is being deleted", "kubectl"},
+        {"immutable", "200 OK",
+         "{\"metadata\":{\"name\":\"s\",\"uid\":\"u\",\"resourceVersion\":\"1\"},"
+         "\"immutable\":true}",
+         ERR_CONFIG, "is immutable", "make it anew"},
         {"misspelled", "200 OK", STATE("", "{\"desiredBackupTimestmap\":\"D\"}"), ERR_CONFIG,
          "did you mean 'desiredBackupTimestamp'", ""},
         {"forbidden", "403 Forbidden", NULL, ERR_FORBIDDEN, "cannot get configmaps", ""},
@@ -220,21 +224,30 @@ static void test_a_journal_is_made_and_written(void **state)
     stage_close(&s);
 }
 
-static void test_a_journal_of_somebody_elses_making_is_not_touched(void **state)
+static void test_journals_that_are_not_touched(void **state)
 {
     (void)state;
-    struct stage s;
-    struct journal_data journal;
-    stage_init(&s);
-    expect(
-        &s, NULL, "200 OK",
-        "{\"metadata\":{\"name\":\"s-journal\",\"uid\":\"j\",\"resourceVersion\":\"1\",\"labels\":"
-        "{\"app.kubernetes.io/managed-by\":\"Helm\"}},\"data\":{\"phase\":\"Idle\"}}");
-    stage_open(&s);
-    assert_int_equal(store_journal_read(s.store, &s.arena, &journal, &s.err), ERR_JOURNAL_CORRUPT);
-    assert_non_null(strstr(s.err.text, "'Helm'"));
-    assert_non_null(strstr(s.err.hint, "kubectl -n shop delete configmap s-journal"));
-    stage_close(&s);
+#define META "{\"metadata\":{\"name\":\"s-journal\",\"uid\":\"j\",\"resourceVersion\":\"1\""
+#define LABEL(value) ",\"labels\":{\"app.kubernetes.io/managed-by\":\"" value "\"}}"
+    static const struct {
+        const char *body, *text;
+    } rows[] = {
+        {META LABEL("Helm") ",\"data\":{\"phase\":\"Idle\"}}", "is 'Helm'"},
+        {META "}}", "is ''"},
+        {META LABEL("restore-reconciler") ",\"immutable\":true}", "is immutable"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct stage s;
+        struct journal_data journal;
+        stage_init(&s);
+        expect(&s, NULL, "200 OK", rows[i].body);
+        stage_open(&s);
+        if (store_journal_read(s.store, &s.arena, &journal, &s.err) != ERR_JOURNAL_CORRUPT ||
+            !strstr(s.err.text, rows[i].text) ||
+            !strstr(s.err.hint, "kubectl -n shop delete configmap s-journal"))
+            fail_msg("%zu: %s %s", i, s.err.text, s.err.hint);
+        stage_close(&s);
+    }
 }
 
 static void test_a_write_of_another_run_is_a_conflict(void **state)
@@ -386,7 +399,7 @@ int main(void)
         cmocka_unit_test(test_states_that_cannot_be_read),
         cmocka_unit_test(test_publishing_is_compare_and_swap_on_what_was_read),
         cmocka_unit_test(test_a_journal_is_made_and_written),
-        cmocka_unit_test(test_a_journal_of_somebody_elses_making_is_not_touched),
+        cmocka_unit_test(test_journals_that_are_not_touched),
         cmocka_unit_test(test_a_write_of_another_run_is_a_conflict),
         cmocka_unit_test(test_a_deleted_journal_is_written_anew_by_the_holder_of_the_lease_alone),
         cmocka_unit_test(test_a_write_that_was_cut_off_is_settled_before_the_next),
