@@ -114,8 +114,10 @@ static bool shorten(char *text)
 void outcome_render_within(const struct outcome *outcome, size_t limit, struct str *line)
 {
     struct outcome cut = *outcome;
+    char *longer;
     do {
         str_clear(line);
         outcome_render(&cut, line);
-    } while (line->length > limit && (shorten(cut.message) || shorten(cut.backup)));
+        longer = strlen(cut.backup) > strlen(cut.message) ? cut.backup : cut.message;
+    } while (line->length > limit && shorten(longer));
 }

@@ -49,8 +49,8 @@ enum outcome_result outcome_result_of(enum errc code, int exit_code);
 void outcome_set_error(struct outcome *outcome, const struct error *err, enum step step);
 /* The line, JSON, without newline. */
 void outcome_render(const struct outcome *outcome, struct str *line);
-/* As outcome_render(), in at most `limit` bytes (at least 1024): message first, then backup are
- * shortened at a character. */
+/* As outcome_render(), in at most `limit` bytes (at least 1024): the longer of message and
+ * backup is shortened, at a character, until it fits. */
 void outcome_render_within(const struct outcome *outcome, size_t limit, struct str *line);
 
 #endif

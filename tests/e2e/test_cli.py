@@ -43,6 +43,7 @@ def test_every_command_has_help(program, command):
 @pytest.mark.parametrize("words, said", [
     (["rn"], "run"), (["rollbak"], "rollback"), (["run", "--state-dri", "x"], "state-dir"), (["run", "--state-dir"], "state-dir"), (["run"], "state-dir"), (["run", "x"], "x"),
     (["run", "--log-level", "loud", "--state-dir", "."], "log-level"), (["run", "--log-format", "xml", "--state-dir", "."], "log-format"), (["run", "--startup-jitter", "soon", "--state-dir", "."], "startup-jitter"),
+    (["run", "--lease-duration", "5"], "lease-duration"), (["plan", "--lease-duration", "3601"], "lease-duration"), (["run", "--name", "A_b"], "A_b"),
     (["load", "x"], "dbname"), (["load"], "ARCHIVE"), (["load", "x", "--dbname", "y", "--jobs", "0x"], "jobs"), (["validate"], "FILE"), (["collect", "--now"], "now"), (["-z"], "z")], ids=" ".join)
 def test_wrong_usage_is_explained_and_exits_2(program, words, said):
     run = program.run(*words)
@@ -62,6 +63,20 @@ def test_flags_may_stand_in_the_environment_and_the_flag_wins(shop):
     assert run.exit == 9 and "{" not in run.stderr, run
     run = shop.reconciler.run("plan", "--state-dir", shop.folder / "nowhere", environment=environment)
     assert run.exit == 2, run
+
+
+def test_without_any_state_every_way_to_name_one_is_said(program):
+    run = program.run("run").expect(2, "WrongUsage")
+    for way in ("--state-dir", "restore-state.yaml", "--kubeconfig", "KUBECONFIG", "KUBERNETES_SERVICE_HOST", "~/.kube/config"):
+        assert way in run.report["message"], run
+
+
+def test_the_last_line_goes_to_the_termination_log_as_well(shop, tmp_path):
+    shop.state.desire(MONDAY.at)
+    file = tmp_path / "termination-log"
+    for result in ("Succeeded", "NothingToDo"):
+        run = shop.run("--termination-log", file).expect(0, result=result)
+        assert json.loads(file.read_text()) == run.report
 
 
 def test_another_name_of_the_state(shop):
@@ -131,6 +146,19 @@ def test_validate_accepts_a_bare_restore_yaml(shop, tmp_path):
     path = tmp_path / "restore.yaml"
     path.write_text(yaml.safe_dump(shop.state.spec))
     shop.reconciler.run("validate", path).expect(0)
+
+
+def test_validate_reads_what_kubectl_prints(shop, tmp_path):
+    """As `kubectl get configmap -o yaml` and `-o json` have it: with everything that the API server adds."""
+    state = yaml.safe_load(shop.state.file.read_text())
+    state["metadata"] |= {
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(state) + "\n"}, "creationTimestamp": "2026-01-02T03:04:05Z",
+        "finalizers": ["example.com/keep"], "labels": {"app": "shop"}, "namespace": "shop", "resourceVersion": "81234", "uid": "0aa1b2c3-0000-4000-8000-000000000000",
+        "managedFields": [{"apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {".": {}, "f:restore.yaml": {}}}, "manager": "kubectl",
+                           "operation": "Update", "time": "2026-01-02T03:04:05Z"}]}
+    for name, text in (("yaml", yaml.safe_dump(state)), ("json", json.dumps(state, indent=4))):
+        (tmp_path / name).write_text(text)
+        shop.reconciler.run("validate", tmp_path / name).expect(0)
 
 
 def test_validate_names_every_mistake_with_its_place(shop, tmp_path):
