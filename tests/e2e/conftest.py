@@ -271,6 +271,7 @@ def api_proxy(background, cluster, cluster_authority):
     proxy.close()
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
 def pytest_collection_modifyitems(items):
     """What needs a server that is dear to start runs on one worker: a cluster, or one major version of PostgreSQL.
 
