@@ -1,5 +1,6 @@
 """The testbed itself: what the tests of the cluster rely on. Needs no binary of ours."""
 
+import os
 import pathlib
 import socket
 import subprocess
@@ -25,6 +26,12 @@ READ_STATE = [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": 
 def test_version_is_the_one_asked_for(cluster):
     assert cluster.api.request("GET", "/version")["gitVersion"].startswith(f"v{KUBERNETES}.")
     assert KUBERNETES in cluster.kubectl("version")
+
+
+def test_workers_share_one_cluster(request, cluster):
+    """All that ask for one are in a group, which goes to one worker; else each worker would start its own."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@cluster")
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
@@ -226,7 +233,7 @@ def test_pod_reaches_the_api_server_and_what_listens_on_this_machine(node_namesp
     door = doorway(s3.port)
     script = f"""
         cd /var/run/secrets/kubernetes.io/serviceaccount && test -s token && test -s ca.crt && test -s namespace &&
-        nc -z $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT &&
+        nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null &&
         wget -q -O /dev/null http://{door.host}:{door.port}/healthz"""
     assert run_on_node(node_namespace, script) == ("Complete", [(0, "")])
 

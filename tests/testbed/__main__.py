@@ -19,6 +19,7 @@ import sys
 import time
 
 from . import services
+from .api import ApiError
 from .bed import SIGNALS, VERSIONS, Options, Testbed
 from .layout import STEP, run_folder
 from .parts import path_of
@@ -30,7 +31,7 @@ def main() -> int:
     try:
         _COMMANDS[arguments.command](arguments, run)
         return 0
-    except (RuntimeError, LookupError, ValueError, TimeoutError, subprocess.CalledProcessError) as error:
+    except (RuntimeError, LookupError, ValueError, OSError, ApiError, subprocess.CalledProcessError) as error:
         print(f"testbed: error: {error}", file=sys.stderr)
         return 1
 
@@ -48,6 +49,8 @@ def _parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.port % STEP:
         parser.error(f"--port must be a multiple of {STEP}")
+    if arguments.names and arguments.command not in ("stop", "start", "signal"):
+        parser.error(f"{arguments.command} takes no names")
     return arguments
 
 
@@ -59,6 +62,13 @@ def _up(arguments: argparse.Namespace, run: pathlib.Path):
         bed = Testbed(Options(arguments.port, arguments.kubernetes, arguments.node, not arguments.no_kwok, arguments.services), run)
     bed.up()
     print(f"testbed: ready after {time.monotonic() - began:.1f} s in {run}", file=sys.stderr)
+
+
+def _down(_: argparse.Namespace, run: pathlib.Path):
+    if not run.exists():
+        print(f"testbed: there is none in {run}", file=sys.stderr)
+        return
+    Testbed.at(run).down()
 
 
 def _env(_: argparse.Namespace, run: pathlib.Path):
@@ -93,7 +103,7 @@ def _signal(arguments: argparse.Namespace, run: pathlib.Path):
 
 _COMMANDS = {
     "up": _up,
-    "down": lambda _, run: Testbed.at(run).down(),
+    "down": _down,
     "status": _status,
     "stop": lambda arguments, run: Testbed.at(run).stop(*arguments.names),
     "start": lambda arguments, run: Testbed.at(run).start(*arguments.names),

@@ -16,6 +16,8 @@ import sys
 import time
 from collections.abc import Callable
 
+import urllib3
+
 from . import control_plane, kwok, network, node, pki, services
 from .api import Api
 from .layout import FAKE_NODE, REAL_NODE, STEP, Layout, run_folder
@@ -23,6 +25,7 @@ from .process import Process, identity, pid_of
 from .waiting import wait_until
 
 VERSIONS = ("1.37", "1.30")
+_EARLY = ("etcd", "kube-apiserver", "containerd", "versitygw", "postgresql")  # wait for nobody; the others end without them
 SIGNALS = {"STOP": signal.SIGSTOP, "CONT": signal.SIGCONT, "KILL": signal.SIGKILL}
 
 
@@ -78,9 +81,8 @@ class Testbed:
         pki.make(self.layout)
         if self.options.with_node:
             network.up(self.layout)
-        early = ("etcd", "kube-apiserver", "containerd", "versitygw", "postgresql")  # those that wait for nobody
-        self._launch(*early)
-        self._await_ready(*early)
+        self._launch(*_EARLY)
+        self._await_ready(*_EARLY)
         if self.options.with_kwok and not self.admin.get("Node", FAKE_NODE):
             self.admin.create(kwok.node(beside_real_node=self.options.with_node))
         if self.options.with_node:
@@ -103,8 +105,11 @@ class Testbed:
     def start(self, *names: str):
         """Starts these (all, when none is named) and waits until they are ready."""
         names = names or tuple(self.components)
-        self._launch(*names)
-        self._await_ready(*names)
+        for name in names:
+            self._component(name)  # known at all
+        for group in ([name for name in names if name in _EARLY], [name for name in names if name not in _EARLY]):
+            self._launch(*group)
+            self._await_ready(*group)
 
     def stop(self, *names: str, grace: float = 2.0):
         """Stops these (all, when none is named); state and network stay. grace 0 is a crash."""
@@ -148,7 +153,7 @@ class Testbed:
             component("kube-scheduler", lambda: control_plane.scheduler(layout, version)),
         ]
         if self.options.with_kwok:
-            found.append(component("kwok", lambda: kwok.command(layout)))
+            found.append(component("kwok", self._kwok))
         if self.options.with_node:
             found += [
                 component("containerd", lambda: node.containerd(layout), is_ready=lambda: node.containerd_answers(layout)),
@@ -162,6 +167,12 @@ class Testbed:
                           is_on_host=True, account=services.account()),
             ]
         return found
+
+    def _kwok(self) -> list:
+        # Each kwok has a name of its own, and would wait for the Lease of the one before it to run out.
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            self.admin.delete("Lease", FAKE_NODE, "kube-node-lease")
+        return kwok.command(self.layout)
 
     def _component(self, name: str) -> Component:
         if name not in self.components:

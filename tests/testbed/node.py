@@ -49,6 +49,7 @@ path = "{folder / 'opt'}"
 [plugins."{_CRI}"]
 sandbox_image = "{PAUSE}"
 restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
 enable_unprivileged_ports = false
 
 [plugins."{_CRI}".cni]
