@@ -40,8 +40,8 @@ mistake 'do it now, or file an issue and leave the words out' '\b(TODO|FIXME|XXX
     "${own[@]}" scripts tests docs README.md Makefile '!scripts/grep-mistakes.sh'
 mistake 'use sql_identifier() and sql_literal(): they need no connection' '\bPQ(escape|quote)[A-Za-z]*[[:space:]]*\(' "${own[@]}"
 mistake 'take it as an option: the environment is read in few places, which the documentation lists' '\b(secure_)?getenv[[:space:]]*\(' \
-    "${own[@]}" '!lib/cli/flags.c' '!lib/net/transfer.c' '!lib/pg/connect.c' '!lib/backup/credentials.c' '!lib/backup/s3.c' \
-    '!lib/backup/s3_endpoint.c'
+    "${own[@]}" '!lib/cli/flags.c' '!lib/cli/termination.c' '!lib/net/trust.c' '!lib/pg/connect.c' '!lib/backup/credentials.c' '!lib/backup/s3.c' \
+    '!lib/backup/s3_endpoint.c' '!lib/kube/kubeconfig.c' '!lib/state/cluster.c'
 mistake 'log at debug, and let lib/reconcile say it: library code does not know whether it matters' \
     '\blog_info[[:space:]]*\(' "${lower[@]}" '!lib/base/log.h'
 mistake 'use struct clock: tests replace it, and it does not jump' \

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/limits.h"
@@ -14,10 +13,11 @@
 enum { TERMINATION_BYTES = 4096 };
 #define KUBELET_FILE "/dev/termination-log"
 
-static void complain(const char *path, const char *cause)
+static void complain(const char *path, int sys_errno)
 {
-    log_warn("the termination message cannot be written", LOG_TEXT("file", path),
-             LOG_TEXT("cause", cause));
+    struct error err = ERROR_INIT;
+    error_set_errno(&err, ERR_IO, sys_errno, "the termination message cannot be written");
+    log_warn(err.text, LOG_TEXT("file", path));
 }
 
 void termination_write(const char *path, const struct outcome *outcome)
@@ -31,12 +31,12 @@ void termination_write(const char *path, const struct outcome *outcome)
         return;
     path = path ? path : KUBELET_FILE;
     if (fd < 0) {
-        complain(path, strerror(errno));
+        complain(path, errno);
         return;
     }
     outcome_render_within(outcome, TERMINATION_BYTES, &line);
     ssize_t written = write(fd, str_text(&line), line.length);
     if (written != (ssize_t)line.length)
-        complain(path, written < 0 ? strerror(errno) : "it was cut off");
+        complain(path, written < 0 ? errno : ENOSPC);
     close(fd);
 }
