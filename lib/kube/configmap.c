@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "lib/base/limits.h"
-#include "lib/kube/metadata.h"
+#include "lib/kube/kept.h"
 
 enum { TRIES = 3 };
 
@@ -38,7 +38,7 @@ static enum errc parse(struct arena *arena, const struct json *object, struct co
         .uid = arena_strdup(arena, uid),
         .resource_version = arena_strdup(arena, version),
         .managed_by = arena_strdup(arena, kube_label(object, KUBE_MANAGED_BY)),
-        .kept = metadata_kept(arena, object),
+        .kept = kept_metadata(arena, object),
         .is_being_deleted = kube_meta(object, "deletionTimestamp") != NULL,
         .keys = arena_array(arena, count, sizeof *map.keys),
         .values = arena_array(arena, count, sizeof *map.values),

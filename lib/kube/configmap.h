@@ -12,7 +12,7 @@
 struct configmap {
     const char *name, *uid, *resource_version;
     const char *managed_by; /* label app.kubernetes.io/managed-by, NULL if there is none */
-    const char *kept;       /* what others put into its metadata, see metadata.h */
+    const char *kept;       /* what others put into its metadata, see kept.h */
     bool is_immutable, is_being_deleted;
     const char **keys, **values; /* of data */
     size_t count;

@@ -6,7 +6,7 @@
 #include "lib/base/limits.h"
 #include "lib/codec/rfc3339.h"
 #include "lib/kube/kube.h"
-#include "lib/kube/metadata.h"
+#include "lib/kube/kept.h"
 
 static int64_t get_count(const struct json *spec, const char *name)
 {
@@ -40,7 +40,7 @@ enum errc lease_record_parse(const struct json *object, struct lease_record *ret
     record.duration_s = get_count(spec, "leaseDurationSeconds");
     record.transitions = get_count(spec, "leaseTransitions");
     record.spec = arena_strdup(arena, str_text(&text));
-    record.kept = metadata_kept(arena, object);
+    record.kept = kept_metadata(arena, object);
     *ret_record = record;
     return RR_OK;
 }

@@ -20,7 +20,7 @@ struct lease_record {
     int64_t transitions;
     bool has_strategy;
     const char *spec; /* JSON: two equal ones are the same record */
-    const char *kept; /* metadata_kept() */
+    const char *kept; /* kept_metadata() */
 };
 
 /* ERR_API if it is no Lease. */

@@ -1,8 +1,8 @@
-#include "lib/kube/metadata.h"
+#include "lib/kube/kept.h"
 
 #include "lib/base/limits.h"
 
-const char *metadata_kept(struct arena *arena, const struct json *object)
+const char *kept_metadata(struct arena *arena, const struct json *object)
 {
     static const char *const members[] = {"labels", "annotations", "ownerReferences", "finalizers"};
     STR_GUARD struct str text = STR_INIT(LIMIT_KUBE_METADATA_BYTES);
