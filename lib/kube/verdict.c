@@ -4,7 +4,12 @@
 
 #include "lib/kube/access.h"
 
-enum { SHOWN_MESSAGE_BYTES = 400, SHOWN_BODY_BYTES = 80, SHOWN_WORD_BYTES = 64 };
+enum {
+    SHOWN_MESSAGE_BYTES = 400,
+    SHOWN_HEAD_BYTES = 100,
+    SHOWN_BODY_BYTES = 80,
+    SHOWN_WORD_BYTES = 64
+};
 
 /* A Status object (apimachinery, meta/v1), where the answer is one. */
 struct status {
@@ -66,6 +71,22 @@ static void append_header(struct str *s, const struct http_response *response, c
     str_append_quoted(s, str_text(&value), SHOWN_WORD_BYTES);
 }
 
+/* A long message (an invalid patch is answered with the whole object) says at its end what is
+ * wrong.
+ */
+static void append_message(struct str *s, const char *message)
+{
+    size_t length = strlen(message);
+    if (length <= SHOWN_MESSAGE_BYTES) {
+        str_append_quoted(s, message, SHOWN_MESSAGE_BYTES);
+        return;
+    }
+    str_append_quoted(s, message, SHOWN_HEAD_BYTES);
+    str_append(s, " ");
+    str_append_quoted(s, message + length - (SHOWN_MESSAGE_BYTES - SHOWN_HEAD_BYTES),
+                      SHOWN_MESSAGE_BYTES);
+}
+
 static void append_body(struct str *s, const struct http_response *response)
 {
     append_header(s, response, "content-type", " of type ");
@@ -75,6 +96,13 @@ static void append_body(struct str *s, const struct http_response *response)
     } else {
         str_append(s, ": nothing");
     }
+}
+
+/* Only an API server gives one. */
+static bool has_audit_id(const struct http_response *response)
+{
+    STR_GUARD struct str value = STR_INIT(2 * SHOWN_WORD_BYTES);
+    return http_header_get(response, "audit-id", &value);
 }
 
 static enum errc hint_at_server(const struct kube *kube, struct error *err)
@@ -173,14 +201,18 @@ static enum errc refuse(const struct kube *kube, const struct kube_request *requ
                         struct error *err)
 {
     enum errc code = code_of(request, response->status, status->is_one);
+    bool is_unknown_kind = response->status == 404 && !status->is_one && has_audit_id(response);
     STR_GUARD struct str text = STR_INIT(4 * ERROR_TEXT_SIZE);
     str_printf(&text, "the API server answered %d", response->status);
     if (status->is_one && status->message) {
         str_append(&text, ": ");
-        str_append_quoted(&text, status->message, SHOWN_MESSAGE_BYTES);
+        append_message(&text, status->message);
     } else if (status->is_one && status->reason) {
         str_append(&text, ": ");
         str_append_quoted(&text, status->reason, SHOWN_WORD_BYTES);
+    } else if (is_unknown_kind) {
+        str_printf(&text, ": it serves no %s%s%s", request->resource->group,
+                   *request->resource->group ? "/" : "", request->resource->version);
     } else if (response->body.length) {
         str_append(&text, " and what came is not from a Kubernetes API server");
         append_body(&text, response);
@@ -192,6 +224,9 @@ static enum errc refuse(const struct kube *kube, const struct kube_request *requ
         (void)hint_at_right(request, status, err);
     else if (code == ERR_UNAUTHENTICATED)
         (void)hint_at_identity(kube, err);
+    else if (is_unknown_kind)
+        (void)error_hint(err, "compare with `kubectl api-versions`; is the path in %s (%s) right?",
+                         kube_config(kube)->server, kube_config(kube)->origin);
     else if (!status->is_one)
         (void)hint_at_server(kube, err);
     return say_what(kube, request, err);

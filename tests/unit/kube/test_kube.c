@@ -183,6 +183,9 @@ static void test_what_an_answer_means(void **state)
          "404 and what came is not from a Kubernetes API server of type 'text/plain': '404 page "
          "not found\\n'",
          "check that http://127.0.0.1:\1(the test's own)"},
+        {"404 for a kind", KUBE_GET, "404 Not Found",
+         "Audit-Id: 1-2\r\nContent-Type: text/plain\r\n", "404 page not found\n", ERR_API,
+         "the API server answered 404: it serves no v1, audit id '1-2'", "kubectl api-versions"},
         {"404, empty", KUBE_GET, "404 Not Found", "", "", ERR_API, "404", "check that"},
         {"405", KUBE_UPDATE, "405 Method Not Allowed", "", STATUS(405, "no"), ERR_REJECTED, "405",
          ""},
@@ -263,6 +266,27 @@ static void test_what_an_answer_means(void **state)
         client_close(&c);
         peer_stop(peer);
     }
+}
+
+static void test_a_long_message_is_shown_from_both_ends(void **state)
+{
+    (void)state;
+    char message[3001], body[4096], reply[5000];
+    memset(message, 'x', sizeof message - 1);
+    memcpy(message, "is invalid: patch: ", 19);
+    strcpy(message + sizeof message - 32, "strict decoding: unknown 'dota'");
+    snprintf(body, sizeof body, "{\"kind\":\"Status\",\"message\":\"%s\"}", message);
+    render_reply(reply, sizeof reply, "422 Invalid", "Audit-Id: 1-2\r\n", body);
+    const struct peer_step step = {.reply = reply};
+    struct peer *peer = peer_start(&step, 1, PEER_PLAIN);
+    struct client c;
+    client_open(&c, peer);
+    assert_int_equal(send_once(&c, KUBE_MERGE_PATCH), ERR_REJECTED);
+    assert_true(
+        holds(c.err.text, "'is invalid: patch: x\1x...' '\1unknown \\'dota\\'', audit id '1-2'"));
+    assert_true(strlen(c.err.text) < 600);
+    client_close(&c);
+    peer_stop(peer);
 }
 
 static void test_rules_of_other_kinds(void **state)
@@ -1171,6 +1195,7 @@ int main(void)
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_a_name_is_never_more_than_a_name),
         cmocka_unit_test(test_what_an_answer_means),
+        cmocka_unit_test(test_a_long_message_is_shown_from_both_ends),
         cmocka_unit_test(test_rules_of_other_kinds),
         cmocka_unit_test(test_long_and_deep_answers),
         cmocka_unit_test(test_a_write_whose_answer_is_too_long_is_a_lost_answer),
