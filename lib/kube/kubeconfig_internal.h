@@ -1,6 +1,6 @@
 /*
- * What kubeconfig.c (where to look) and kubeconfig_file.c (what a file says) share. Private to this
- * room.
+ * What kubeconfig.c (where to look), kubeconfig_file.c (what a file says) and kubeconfig_entry.c
+ * (what one cluster and one user in it say) share. Private to this room.
  */
 #ifndef RR_KUBE_KUBECONFIG_INTERNAL_H
 #define RR_KUBE_KUBECONFIG_INTERNAL_H
@@ -21,6 +21,25 @@ enum errc config_file_parse(struct arena *arena, const char *bytes, size_t lengt
 enum errc config_files_read(struct arena *arena, const struct config_file *files, size_t count,
                             const char *context, struct kubeconfig *ret_config,
                             struct error *err) RR_MUST_CHECK;
+
+/* One entry of a list, and the file that it stands in. */
+struct config_entry {
+    const struct config_file *file; /* NULL: there is no such entry */
+    const struct yaml_node *node;   /* its mapping; NULL: empty */
+};
+
+/* "FILE:LINE:COLUMN: ..."; without a node "FILE: ...". */
+enum errc config_fail(const struct config_file *file, const struct yaml_node *node,
+                      struct error *err, enum errc code, const char *fmt, ...) RR_PRINTF(5, 6);
+/* The text in quotes, printable, cut. */
+const char *config_quote(struct arena *arena, const char *text);
+/* NULL: it is missing, null or empty, which are one to kubectl. */
+enum errc config_get_text(const struct config_entry *entry, const char *key, const char **ret_text,
+                          struct error *err) RR_MUST_CHECK;
+enum errc config_read_cluster(struct arena *arena, const struct config_entry *cluster,
+                              struct kubeconfig *config, struct error *err) RR_MUST_CHECK;
+enum errc config_read_user(struct arena *arena, const struct config_entry *user,
+                           struct kubeconfig *config, struct error *err) RR_MUST_CHECK;
 
 /* "https://HOST[:PORT][/PATH]" without user, query and fragment; HOST a name, an IPv4 address or an
  * IPv6 address in brackets. */
