@@ -296,14 +296,14 @@ static enum errc check_now(struct lease *lease, uint64_t need_ms, bool is_last, 
     return code;
 }
 
-enum errc lease_check(struct lease *lease, uint64_t need_ms, uint64_t wait_at_most_ms,
+enum errc lease_check(struct lease *lease, uint64_t need_ms, uint64_t wait_ms,
                       const struct cancel *cancel, struct error *err)
 {
     uint64_t most_ms = lease->duration_s * 1000ULL * 2 / 3, begin_ms = lease_now_ms(lease);
     if (need_ms > most_ms)
         need_ms = most_ms;
     for (bool has_asked = false;; has_asked = true) {
-        bool is_last = lease_now_ms(lease) - begin_ms >= wait_at_most_ms;
+        bool is_last = lease_now_ms(lease) - begin_ms >= wait_ms;
         enum errc code = check_now(lease, need_ms, is_last, err);
         if (code == ERR_FENCE_LOST)
             return error_hint(err, "another run took it because this one was silent for longer "

@@ -186,7 +186,10 @@ static void cluster_tell(struct store *store, const struct store_news *news)
         .note = news->text,
         .instance = self->pod,
     };
-    if (!event_post(self->kube, &event, &err))
+    kube_set_deaf(self->kube, true); /* a run that is told to stop has something to say, too */
+    enum errc code = event_post(self->kube, &event, &err);
+    kube_set_deaf(self->kube, self->is_deaf);
+    if (!code)
         return;
     if (self->has_failed_to_tell)
         log_debug("event not posted", LOG_TEXT("cause", err.text));
