@@ -81,10 +81,23 @@ static enum errc undo(struct run *run, struct error *err)
     return err->code;
 }
 
+/* The API server was waited for already, for minutes: what does not need it is undone now, the rest
+ * is the next run's. */
+enum { IMPATIENCE_MS = 15000 };
+
+static void be_impatient(struct run *run, const struct error *err)
+{
+    bool is_store_away =
+        err->code == ERR_API || err->code == ERR_ANSWER_LOST || err->code == ERR_UNAUTHENTICATED;
+    if (run->store->kube && is_store_away)
+        kube_set_patience(run->store->kube, IMPATIENCE_MS);
+}
+
 enum errc run_handle_failure(struct run *run, struct error *err)
 {
     checksum_stop(run);
     run->is_ending = true;
+    be_impatient(run, err);
     application_be_deaf(run, true);
     if (journal_is_idle(&run->journal) || is_overtaken(run, err))
         return err->code;

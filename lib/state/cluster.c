@@ -159,7 +159,8 @@ static enum errc cluster_check_lock(struct store *store, uint64_t need_ms, struc
     struct cluster *self = cluster_of(store);
     if (!self->lease)
         return error_set(err, ERR_BUG, "the lock is asked for before it was taken");
-    return lease_check(self->lease, need_ms, CLUSTER_LONG_PATIENCE_MS,
+    /* As patient as every other call: a run that has waited once does not wait as long again. */
+    return lease_check(self->lease, need_ms, kube_patience(self->kube),
                        self->is_deaf ? NULL : self->cancel, err);
 }
 

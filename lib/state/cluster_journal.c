@@ -138,7 +138,7 @@ static enum errc write_anew(struct cluster *self, const struct journal_data *jou
 {
     if (!self->lease)
         return conflict(err);
-    enum errc code = lease_check(self->lease, ANEW_NEED_MS, CLUSTER_LONG_PATIENCE_MS, NULL, err);
+    enum errc code = lease_check(self->lease, ANEW_NEED_MS, kube_patience(self->kube), NULL, err);
     if (code)
         return code;
     log_warn("the journal was deleted while this run works: it is written anew",
