@@ -1,7 +1,8 @@
 /*
- * What the API server answers about workloads, pods and Ingresses, and the record of backends,
- * which anybody may have edited. A record that is accepted must be one that we would write; a
- * selector that is accepted must select something; a pod's description is bounded and safe to show.
+ * What the API server answers about workloads, pods, Ingresses and Leases, and the record of
+ * backends, which anybody may have edited. A record that is accepted must be one that we would
+ * write; a selector that is accepted must select something; a pod's description is bounded and safe
+ * to show; a Lease that is written back is the one that was read.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/kube/backends.h"
+#include "lib/kube/lease_record.h"
 #include "lib/kube/pod.h"
 #include "lib/kube/selector.h"
 
@@ -64,6 +66,27 @@ static void check_pod(const struct json *pod)
             abort();
 }
 
+static void check_lease(const struct json *object)
+{
+    LEASE_RECORD_GUARD struct lease_record once = {0}, again = {0};
+    JSON_GUARD struct json_document *document = NULL;
+    STR_GUARD struct str body = STR_INIT(4 * LIMIT_KUBE_METADATA_BYTES);
+    struct error err = ERROR_INIT;
+    if (lease_record_parse(object, &once, &err)) {
+        if (err.code != ERR_API)
+            abort();
+        return;
+    }
+    lease_record_render(&body, "shop", "rr", &once);
+    if (json_parse(str_text(&body), body.length, "body", &document, &err) ||
+        lease_record_parse(json_root(document), &again, &err) ||
+        strcmp(once.holder, again.holder) != 0 || strcmp(once.uid, again.uid) != 0 ||
+        strcmp(once.resource_version, again.resource_version) != 0 ||
+        strcmp(once.kept, again.kept) != 0 || once.transitions != again.transitions ||
+        once.duration_s != again.duration_s || !text_equal(once.renew_time, again.renew_time))
+        abort();
+}
+
 static void check_object(const struct json *object)
 {
     ARENA_GUARD struct arena arena = {0};
@@ -76,6 +99,7 @@ static void check_object(const struct json *object)
     backends_render(&record, &backends);
     check_record(str_text(&record));
     check_pod(object);
+    check_lease(object);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
