@@ -349,7 +349,8 @@ enum errc application_note_marked(struct run *run, struct undo_list *list, struc
                              .name = ingress->name,
                              .service = service,
                              .backends = ingress->marked_backends};
-        if (text_equal(ingress->marked_run, run->work_run_id) && service && entry.backends)
+        if (text_equal(ingress->marked_run, run->work_run_id) && service &&
+            undo_can_hold(entry.backends))
             undo_add(&run->arena, list, &entry);
     }
     for (size_t i = 0; i < marked.workload_count; i++) {

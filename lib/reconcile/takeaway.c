@@ -175,7 +175,7 @@ static enum errc record_ingresses(struct run *run, struct arena *arena, uint64_t
             return left_over("Ingress", ingress->name, ingress->marked_run, err);
         if (what == TAKE_LEAVE || undo_find(list, UNDO_INGRESS, 0, ingress->name))
             continue;
-        if (mark == MARK_OURS && ingress->marked_backends)
+        if (mark == MARK_OURS && undo_can_hold(ingress->marked_backends))
             entry.backends = ingress->marked_backends;
         undo_add(arena, list, &entry);
     }

@@ -120,6 +120,15 @@ static bool read_entry(struct arena *arena, const struct json *item, struct undo
     return entry->sql != NULL;
 }
 
+bool undo_can_hold(const char *backends)
+{
+    JSON_GUARD struct json_document *document = NULL;
+    struct error ignored = ERROR_INIT;
+    return backends &&
+           json_parse(backends, strlen(backends), "backends", &document, &ignored) == RR_OK &&
+           json_is_array(json_root(document));
+}
+
 enum errc undo_parse(struct arena *arena, const char *text, struct undo_list *ret_list,
                      struct error *err)
 {

@@ -14,6 +14,7 @@
 #ifndef RR_RECONCILE_UNDO_H
 #define RR_RECONCILE_UNDO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/arena.h"
@@ -46,6 +47,9 @@ enum errc undo_parse(struct arena *arena, const char *text, struct undo_list *re
                      struct error *err) RR_MUST_CHECK;
 /* What is still to be done; "" if nothing is. */
 void undo_render(const struct undo_list *list, struct str *text);
+/* A record of backends that can stand in the list: a JSON array. NULL cannot, and an annotation may
+ * have been edited by anybody. */
+bool undo_can_hold(const char *backends);
 /* Appends a copy of the entry (its texts are borrowed). */
 void undo_add(struct arena *arena, struct undo_list *list, const struct undo *entry);
 /* The entry about this object, NULL if there is none. `workload` counts for UNDO_SCALE only. */

@@ -307,8 +307,8 @@ static enum errc bring_back_the_rest(struct run *run, struct error *err)
 static enum errc say_still_away(struct run *run, struct error *err)
 {
     run->outcome.is_application_away = true;
-    return error_hint(err, "the database is restored, but the application may still be away: the "
-                           "next run tries this step again");
+    error_wrap(err, "the database is restored, but the application may still be away");
+    return error_hint(err, "the next run tries this step again");
 }
 
 static void note_application_on(struct run *run)

@@ -814,6 +814,29 @@ static void test_a_lost_journal_is_written_anew_from_the_marks(void **state)
     end(&p);
 }
 
+/* Never: a journal that nobody can read, because an annotation was copied into it. */
+static void test_a_mark_that_is_nonsense_is_not_copied_into_the_journal(void **state)
+{
+    (void)state;
+    struct process p;
+    struct error err = ERROR_INIT;
+    struct undo_list list = {0};
+    begin_world();
+    start(&p, "r1");
+    assert_int_equal(take_away(&p, &err), RR_OK);
+    end(&p);
+    stored.data = (struct journal_data){0};
+    struct object *ingress = find(true, 0, "web");
+    snprintf(ingress->mark, sizeof ingress->mark, "{");
+    start(&p, "r1");
+    assert_int_equal(record_all_undos(&p.run, &err), RR_OK);
+    assert_int_equal(undo_parse(&p.run.arena, journal_get(&p.run.journal, J_UNDO), &list, &err),
+                     RR_OK);
+    assert_int_equal(list.count, 3);
+    assert_null(undo_find(&list, UNDO_INGRESS, 0, "web"));
+    end(&p);
+}
+
 static void test_names_and_selectors_that_find_nothing(void **state)
 {
     (void)state;
@@ -880,6 +903,7 @@ int main(void)
         cmocka_unit_test(test_an_old_mark_on_what_is_there_is_replaced),
         cmocka_unit_test(test_what_an_earlier_run_left_away_is_not_taken_for_ours),
         cmocka_unit_test(test_a_lost_journal_is_written_anew_from_the_marks),
+        cmocka_unit_test(test_a_mark_that_is_nonsense_is_not_copied_into_the_journal),
         cmocka_unit_test(test_names_and_selectors_that_find_nothing),
         cmocka_unit_test(test_what_was_named_twice_is_taken_once),
     };
