@@ -14,7 +14,9 @@ from testbed.cluster import Namespace
 
 from . import invariants
 from .cluster_state import ClusterState
+from .fault_proxy import FaultProxy, Kill
 from .parts import CHECKOUT
+from .reconciler import Run
 from .scenario import TODAY, Shop
 from .waiting import wait_until
 
@@ -27,6 +29,16 @@ SHORT_LEASE = ("--lease-duration", "6")  # where a lease has to run out
 APPLICATION = {"deployments": list(DEPLOYMENTS), "ingresses": [INGRESS]}
 PRE_STEPS = [{"disableIngress": True}, {"scaleDeployments": 0}]
 POST_STEPS = [{"scaleDeployments": "auto"}, {"enableIngress": True}]
+
+
+def writes(request) -> bool:
+    """Requests that change something of the run: not its Lease, which is renewed by the clock, and no questions."""
+    return request.method != "GET" and not any(f"/{what}" in request.path for what in ("leases", "selfsubject", "events"))
+
+
+def patches(ending: str):
+    """Changes of objects whose path ends so: patches("deployments/shop-web")."""
+    return lambda request: request.method == "PATCH" and request.path.endswith(f"/{ending}")
 
 
 def shipped_rules(state: str = "restore-state") -> list[dict]:
@@ -122,9 +134,44 @@ class ClusterShop(Shop):
         self.remember_application()
         return self
 
+    def use_printed_rules(self):
+        """The rights that print-rbac prints for the ConfigMap as it is, and nothing more."""
+        path = self.folder / "state.yaml"
+        path.write_text(yaml.safe_dump(self.state.manifest()))
+        printed = self.reconciler.run("print-rbac", path).expect(0).stdout
+        self.use_rules(yaml.safe_load(printed)["rules"])
+
     def remember_application(self):
         """What the application is now is what it has to be after every run."""
         self._before = self.application()
+
+    # --- act --------------------------------------------------------------------------------------------------------
+
+    def run_killed_at(self, proxy: FaultProxy, which, when: str = "after", skip: int = 0, command: str = "run") -> Run:
+        """A run that is killed "before" or "after" a request to the API server. Its locks are free when this returns."""
+        proxy.reset()
+        self.identify(url=proxy.url)
+        victim = []
+        fault = proxy.on(which, Kill(when, lambda: wait_until(lambda: victim, "the program is started")[0]), skip=skip)
+        with self.start(command=command) as running:
+            victim.append(running)
+            run = running.wait()
+        proxy.reset()
+        self.identify()
+        if fault.reached.is_set():
+            self.wait_for_locks()
+            self.free_lease()
+        return run
+
+    def free_lease(self):
+        """What time does to the Lease of a dead run; nobody wants to wait for it."""
+        if self.holder():
+            self.namespace.patch("Lease", self.lease_name, {"spec": {"holderIdentity": ""}})
+
+    def scale_back(self):
+        """Replicas by hand to what they were."""
+        for name, replicas in self._before["replicas"].items():
+            self.namespace.scale(*name.split("/"), replicas)
 
     # --- look -------------------------------------------------------------------------------------------------------
 
@@ -163,6 +210,10 @@ class ClusterShop(Shop):
 
     def application(self) -> dict:
         return {"replicas": self.replicas(), "backends": self.backends()}
+
+    def before(self) -> dict:
+        """application() as it was when it was made."""
+        return self._before
 
     def marks(self) -> dict[str, dict[str, str]]:
         """The program's annotations on workloads and Ingresses."""
@@ -239,4 +290,10 @@ def _ingress(name: str, service: str) -> dict:
 def _backends(spec: dict) -> list[str]:
     found = [spec["defaultBackend"]] if "defaultBackend" in spec else []
     found += [path["backend"] for rule in spec.get("rules", []) for path in rule.get("http", {}).get("paths", [])]
-    return [f"{entry['service']['name']}:{next(iter(entry['service']['port'].values()))}" for entry in found]
+    return [_backend_text(entry) for entry in found]
+
+
+def _backend_text(backend: dict) -> str:
+    if "service" not in backend:
+        return f"{backend['resource']['kind']}/{backend['resource']['name']}"
+    return f"{backend['service']['name']}:{next(iter(backend['service']['port'].values()))}"

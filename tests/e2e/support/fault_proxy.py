@@ -176,6 +176,23 @@ class Call:
 
 
 @dataclasses.dataclass
+class Kill:
+    """Kills the program at a request: "before" the server hears of it, or "after" the server has done it."""
+
+    when: str
+    victim: typing.Callable[[], typing.Any]  # anything with kill(), which returns when it is dead
+    reached: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    async def apply(self, exchange):
+        if self.when == "after":
+            _, body = await exchange.ask()
+            await body.read_all()
+        await asyncio.get_running_loop().run_in_executor(None, lambda: self.victim().kill())
+        self.reached.set()
+        await exchange.hang_up()
+
+
+@dataclasses.dataclass
 class Pass:
     async def apply(self, exchange):
         head, body = await exchange.ask()
