@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/cancel.h"
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -21,6 +22,9 @@ enum {
     PATIENCE_MS = 30 * 1000,
     FIRST_PAUSE_MS = 250,
     MAX_PAUSE_MS = 10 * 1000, /* of ours, and of a Retry-After */
+    DOUBT_TRIES = 15,         /* of what a server refuses that was away a moment ago */
+    DOUBT_PAUSE_MS = 1000,
+    DOUBT_MS = DOUBT_TRIES * DOUBT_PAUSE_MS,
 };
 
 struct kube {
@@ -33,7 +37,9 @@ struct kube {
     uint64_t identity_ms; /* when the client certificate was read */
     struct token token;
     struct route route;
-    char *last_warning; /* the server repeats itself */
+    char *last_warning;  /* the server repeats itself */
+    unsigned tries;      /* of the exchange that is under way */
+    uint64_t trouble_ms; /* when the server was last found away; 0: never */
 };
 
 /* ---- the client ---- */
@@ -195,10 +201,11 @@ static enum errc render_url(const struct kube *kube, const struct kube_request *
 static enum errc add_token(void *context, struct str *ret_lines, struct error *err)
 {
     (void)err;
-    struct token *token = context;
-    token_refresh(token);
-    if (secret_reveal(&token->value))
-        str_printf(ret_lines, "Authorization: Bearer %s\n", secret_reveal(&token->value));
+    struct kube *kube = context;
+    kube->tries++;
+    token_refresh(&kube->token);
+    if (secret_reveal(&kube->token.value))
+        str_printf(ret_lines, "Authorization: Bearer %s\n", secret_reveal(&kube->token.value));
     return RR_OK;
 }
 
@@ -226,11 +233,41 @@ static enum errc exchange(struct kube *kube, const struct kube_request *request,
         .body_limit = LIMIT_KUBE_ANSWER_BYTES,
         .retry = &policy,
         .sign = add_token,
-        .sign_context = &kube->token,
+        .sign_context = kube,
         .is_write = verdict_is_write(request),
         .is_deaf = kube->is_deaf,
     };
-    return http_send(kube->http, &http_request, ret_response, err);
+    kube->tries = 0;
+    enum errc code = http_send(kube->http, &http_request, ret_response, err);
+    if (code || kube->tries > 1)
+        kube->trouble_ms = clock_boottime_ms(kube->clock);
+    return code;
+}
+
+/* A server that has just come back refuses whom it does not know yet: it reads roles and accounts
+ * while it answers already. */
+static bool is_doubtful(const struct kube *kube, int status)
+{
+    return (status == 401 || status == 403) && kube->trouble_ms &&
+           clock_boottime_ms(kube->clock) - kube->trouble_ms < DOUBT_MS;
+}
+
+/* A refusal had no effect, so a write may be sent again as well. */
+static enum errc exchange_in_doubt(struct kube *kube, const struct kube_request *request,
+                                   const char *url, struct http_response *ret_response,
+                                   struct error *err)
+{
+    const struct cancel *cancel = kube->is_deaf ? NULL : kube->cancel;
+    enum errc code = exchange(kube, request, url, ret_response, err);
+    for (int try = 0; try < DOUBT_TRIES && !code && is_doubtful(kube, ret_response->status) &&
+                      !request->is_impatient && !cancel_is_requested(cancel);
+         try++) {
+        log_debug("refused by a server that has just come back: asking again");
+        http_response_release(ret_response);
+        clock_sleep_ms(kube->clock, DOUBT_PAUSE_MS, cancel);
+        code = exchange(kube, request, url, ret_response, err);
+    }
+    return code;
 }
 
 /* A 401 had no effect, so a write may be sent again as well. */
@@ -239,7 +276,7 @@ static enum errc exchange_as_ourselves(struct kube *kube, const struct kube_requ
                                        struct error *err)
 {
     renew_identity(kube);
-    if (exchange(kube, request, url, ret_response, err))
+    if (exchange_in_doubt(kube, request, url, ret_response, err))
         return err->code;
     if (ret_response->status != 401 || !kube->token.file)
         return RR_OK;

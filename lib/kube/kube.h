@@ -28,6 +28,9 @@
  * which server, where its address comes from, and what to do. ERR_CANCELLED: interrupted; a write
  * may have been done.
  *
+ * A 401 or 403 of a server that was away a moment ago is asked again for some seconds: it answers
+ * before it has read all roles.
+ *
  * A write is sent again by itself only when it surely had no effect (it could not be sent, or was
  * answered 401, 429 or 503).
  */

@@ -13,10 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/cancel.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/codec/json.h"
 #include "lib/reconcile/application.h"
+
+enum { DOUBT_TRIES = 15, DOUBT_PAUSE_MS = 1000 };
 
 /* Which marks count, and what the journal knows of the object. */
 struct claim {
@@ -246,17 +249,33 @@ static bool is_excepted(const char *marked_run, const char *except)
     return except && marked_run && strcmp(marked_run, except) == 0;
 }
 
+/* A server that has just come back answers before it has read all roles: a refusal is believed only
+ * when it lasts. */
+static enum errc find_marked(struct run *run, struct arena *arena, unsigned kinds, bool is_sure,
+                             struct application *ret_marked, struct error *err)
+{
+    for (int try = 1;; try++) {
+        enum errc code = application_find_marked(run, arena, kinds, ret_marked, err);
+        if (code != ERR_FORBIDDEN || is_sure || try >= DOUBT_TRIES ||
+            cancel_is_requested(run->options->cancel))
+            return code;
+        error_clear(err);
+        clock_sleep_ms(run->options->clock, DOUBT_PAUSE_MS, run->options->cancel);
+    }
+}
+
 /* Whatever is marked: workloads before Ingresses, so that traffic finds somebody. */
 static void back_marked(struct run *run, unsigned kinds, const char *only_run, const char *except,
                         size_t *ret_count, struct effort *effort)
 {
+    bool has_list = only_run != NULL; /* the journal's list is there, and was gone through */
     ARENA_GUARD struct arena arena = {0};
     struct application marked = {0};
     struct error own = ERROR_INIT;
     struct claim claim = {.only_run = only_run};
-    enum errc code = application_find_marked(run, &arena, kinds, &marked, &own);
-    if (code == ERR_FORBIDDEN) {
-        /* A Role of before. What the journal knows was brought back by name. */
+    enum errc code = find_marked(run, &arena, kinds, has_list, &marked, &own);
+    if (code == ERR_FORBIDDEN && has_list) {
+        /* What the journal knows was brought back by name. */
         log_warn("what may have been left away cannot be listed", LOG_TEXT("cause", own.text),
                  LOG_TEXT("hint", own.hint));
         return;

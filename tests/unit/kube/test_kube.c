@@ -519,6 +519,41 @@ static void test_a_server_that_is_away_for_two_minutes(void **state)
     peer_stop(peer);
 }
 
+/* It answers before it has read all roles and accounts. */
+static void test_a_server_that_has_just_come_back_is_asked_again(void **state)
+{
+    (void)state;
+#define REFUSED PEER_ANSWER("403 Forbidden", "", 2, "{}")
+    static const struct peer_step passes[] = {
+        {.then = PEER_CLOSE, .times = 2}, {.reply = REFUSED, .times = 3}, {.reply = MAP_OK}};
+    static const struct peer_step lasts[] = {{.then = PEER_CLOSE, .times = 2},
+                                             {.reply = REFUSED, .times = 16}};
+    static const struct peer_step no_trouble[] = {{.reply = MAP_OK}, {.reply = REFUSED}};
+    static const struct {
+        const struct peer_step *script;
+        size_t count, calls;
+        enum errc code;
+    } rows[] = {
+        {passes, COUNT(passes), 1, RR_OK},
+        {lasts, COUNT(lasts), 1, ERR_FORBIDDEN},
+        {no_trouble, COUNT(no_trouble), 2, ERR_FORBIDDEN},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct peer *peer = peer_start(rows[i].script, rows[i].count, PEER_PLAIN);
+        struct client c;
+        enum errc code = RR_OK;
+        client_open(&c, peer);
+        for (size_t call = 0; call < rows[i].calls && !code; call++) {
+            kube_answer_release(&c.answer);
+            code = client_send(&c, KUBE_GET);
+        }
+        if (code != rows[i].code)
+            fail_msg("row %zu: %s", i, errc_name(code));
+        client_close(&c);
+        peer_stop(peer);
+    }
+}
+
 /* ---- interruptions ---- */
 
 static void *cancel_soon(void *context)
@@ -1204,6 +1239,7 @@ int main(void)
         cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_a_server_that_is_away_for_two_minutes),
+        cmocka_unit_test(test_a_server_that_has_just_come_back_is_asked_again),
         cmocka_unit_test(test_a_cancel_ends_a_silent_call),
         cmocka_unit_test(test_a_deaf_client_is_not_interrupted),
         cmocka_unit_test(test_a_token_is_read_again_after_50_seconds),

@@ -38,7 +38,8 @@ static struct {
     bool dies_after; /* that write is done, and nobody hears of it */
     bool is_dead;
     bool is_lock_lost;
-    enum errc refuse; /* every write of `refused` is refused */
+    int refused_lists; /* so many lists are refused */
+    enum errc refuse;  /* every write of `refused` is refused */
     const char *refused;
     int interfere_at; /* before that write somebody else runs `interfere` */
     void (*interfere)(void);
@@ -175,6 +176,8 @@ enum errc workload_list(struct kube *kube, struct arena *arena, enum workload_ki
     size_t count = 0;
     if (world.is_dead)
         return dead(err);
+    if (world.refused_lists > 0 && world.refused_lists--)
+        return error_set(err, ERR_FORBIDDEN, "no right to list");
     for (size_t i = 0; i < world.count; i++) {
         const struct object *o = &world.objects[i];
         if (o->exists && !o->is_ingress && o->kind == kind &&
@@ -621,6 +624,35 @@ static void test_what_another_run_took_away_is_not_brought_back(void **state)
     end(&p);
 }
 
+static void no_sleep(const struct clock *clock, uint64_t ms, const struct cancel *cancel)
+{
+    (void)clock;
+    (void)ms;
+    (void)cancel;
+}
+
+/* Never: an application that stays away because one answer of a starting server was believed. */
+static void test_a_refused_list_is_not_taken_for_an_empty_one(void **state)
+{
+    (void)state;
+    struct process p;
+    struct error err = ERROR_INIT;
+    struct clock clock = *clock_system();
+    clock.sleep_ms = no_sleep;
+    begin_world();
+    start(&p, "r1");
+    p.options.clock = &clock;
+    assert_int_equal(take_away(&p, &err), RR_OK);
+    world.refused_lists = 1000;
+    assert_int_equal(application_sweep(&p.run, NULL, &err), ERR_FORBIDDEN);
+    assert_away();
+    err = ERROR_INIT;
+    world.refused_lists = 5;
+    assert_int_equal(application_sweep(&p.run, NULL, &err), RR_OK);
+    assert_back("swept", -1);
+    end(&p);
+}
+
 static void test_what_another_state_took_away_is_never_touched(void **state)
 {
     (void)state;
@@ -894,6 +926,7 @@ int main(void)
         cmocka_unit_test(test_post_steps_are_finished_by_another_process),
         cmocka_unit_test(test_who_lost_the_lock_touches_nothing),
         cmocka_unit_test(test_what_another_run_took_away_is_not_brought_back),
+        cmocka_unit_test(test_a_refused_list_is_not_taken_for_an_empty_one),
         cmocka_unit_test(test_what_another_state_took_away_is_never_touched),
         cmocka_unit_test(test_a_conflict_is_read_and_decided_again),
         cmocka_unit_test(test_a_conflict_when_it_is_brought_back),
