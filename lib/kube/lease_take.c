@@ -83,6 +83,10 @@ static enum errc take(struct lease *lease, const struct lease_record *found, str
     if (code == ERR_REJECTED &&
         !found->uid) /* there is one by now, and a PUT must name its version */
         return error_recode(err, ERR_CONFLICT);
+    if (code == ERR_NOT_FOUND && !found->uid) { /* there is nothing to make it in */
+        error_recode(err, ERR_STATE_MISSING);
+        return error_hint(err, "name the namespace of the state with --namespace");
+    }
     return code ? code : lease_extend(lease, &stored, sent_ms);
 }
 

@@ -337,12 +337,14 @@ static enum errc act(struct run *run, struct error *err)
 }
 
 /* State and journal alone: no lock, no connection. What cannot be read or parsed is not said here
- * but on the long way, under the lock. */
-static bool is_nothing_to_do(struct run *run)
+ * but on the long way, under the lock; except that the store is away, which has been waited for. */
+static bool is_nothing_to_do(struct run *run, struct error *ret_away)
 {
     struct error ignored = ERROR_INIT;
     run->is_quiet = true;
     enum errc code = run_read_state(run, &ignored);
+    if (code == ERR_API)
+        *ret_away = ignored;
     if (!code)
         code = run_parse_spec(run, run->view.spec_text, run->view.spec_first_line, &ignored);
     run->is_quiet = false;
@@ -372,9 +374,9 @@ void run_execute(const struct run_options *options, struct outcome *ret_outcome)
     struct run run;
     struct error err = ERROR_INIT;
     run_begin(&run, options);
-    if (is_nothing_to_do(&run)) {
+    if (is_nothing_to_do(&run, &err)) {
         conclude_fast(&run);
-    } else if (run_open(&run, &err) || act(&run, &err)) {
+    } else if (err.code || run_open(&run, &err) || act(&run, &err)) {
         run_record_failure(&run, &err);
         if (run.scheduled_exit)
             run.outcome.exit_code = run.scheduled_exit;
