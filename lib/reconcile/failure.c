@@ -28,10 +28,12 @@ static bool is_away(const struct run *run)
     return journal_get(&run->journal, J_UNDO)[0] != '\0';
 }
 
+/* Whoever has lost the lock of the store as well (it slept, say) has no right to take the one of the
+ * database anew: the run that took over may have ended already, and its work is not ours to judge. */
 static enum errc settle(struct run *run, struct error *err)
 {
     struct error own = ERROR_INIT;
-    if (run_settle(run, &own)) {
+    if (store_check_lock(run->store, 0, &own) || run_settle(run, &own)) {
         if (own.code == ERR_SMOKE) { /* settled, by swapping back */
             *err = own;
             return err->code;
