@@ -19,7 +19,7 @@ from support.waiting import wait_until
 @pytest.mark.parametrize("major", MAJORS)
 def test_a_changed_timestamp_restores_the_backup(make_shop, major, user):
     """Never: a database that is neither the old one nor the backup; a result without a record of it."""
-    shop = make_shop(major, user)
+    shop = make_shop(major=major, user=user)
     before = properties(shop.server, shop.database)
     shop.state.desire(MONDAY.at)
     run = shop.run().expect(0, result="Succeeded")
