@@ -81,10 +81,12 @@ static enum errc open_locked(struct run *run, struct error *err)
  *
  * Is that safe without asking the database? The live name always holds complete data, the old or
  * the new: they are exchanged in one transaction, beside which nothing is ever half done. A run
- * that died before its swap is to bring the application back anyway. After its swap, only a smoke
- * check that has not been run yet speaks against it; that is known from the journal (the run is
- * unfinished there, and its objects are left alone), and without a journal smoke checks are not run
- * any more (recover.c).
+ * that died before its swap is to bring the application back anyway: that is all of them whose
+ * journal does not name the swap, which is announced there before it begins, and under the lock
+ * that is ours now. After that, only a smoke check that has not been run yet speaks against it; so
+ * the objects of such a run are left alone, and without a journal smoke checks are not run any more
+ * (recover.c). Not bringing it back would be worse where the database itself is among what was
+ * scaled to 0: it could never be asked.
  *
  * Not when somebody else may be at work: the database's lock is held by another run (ours to wait
  * for: it took the application away, and its swap may come in the next moment), or our own lock or
@@ -105,6 +107,13 @@ static bool may_sweep(const struct run *run, enum errc code)
     }
 }
 
+/* The run whose objects are left alone; NULL: none. */
+static const char *run_that_may_have_swapped(const struct journal *j)
+{
+    bool is_before = step_from_name(journal_get(j, J_PHASE)) < STEP_SWAP;
+    return journal_is_idle(j) || is_before ? NULL : journal_get(j, J_RUN_ID);
+}
+
 static enum errc sweep(struct run *run, enum errc code, struct error *err)
 {
     struct error own = ERROR_INIT;
@@ -112,8 +121,10 @@ static enum errc sweep(struct run *run, enum errc code, struct error *err)
     if (!may_sweep(run, code))
         return code;
     log_set_phase("Recover");
-    const char *unfinished = journal_is_idle(j) ? NULL : journal_get(j, J_RUN_ID);
-    if (application_sweep(run, unfinished, &own)) {
+    const char *left_alone = run_that_may_have_swapped(j);
+    if (code && left_alone && journal_get(j, J_UNDO)[0])
+        run->outcome.is_application_away = true;
+    if (application_sweep(run, left_alone, &own)) {
         run->outcome.is_application_away = true;
         if (code) {
             log_error(own.text, LOG_TEXT("hint", own.hint));

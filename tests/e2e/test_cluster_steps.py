@@ -372,11 +372,25 @@ def test_after_a_kill_in_the_pre_steps_the_application_comes_back(shop, api_prox
         shop.assert_consistent(edition)
 
 
-def test_while_the_database_is_away_the_next_run_says_so_and_a_later_one_goes_on(shop, api_proxy):
-    """Whether the dead run has swapped, only the database knows."""
+def test_what_a_run_left_away_before_its_swap_comes_back_while_the_database_is_away(shop, api_proxy):
+    """Its journal does not name the swap, so it has not begun. Never: a database that cannot be asked because it is
+    among what was scaled to 0."""
     killed_in_pre_steps(shop, api_proxy)
     run = shop.run(environment={"PGPORT": "1"})
     assert run.exit in (4, 10) and run.report["reason"] == "DatabaseUnreachable", run
+    assert shop.application() == shop.before() and not shop.marks()
+    assert "applicationAway" not in run.report
+    shop.run().expect(0)
+    shop.assert_consistent(MONDAY.edition)
+
+
+def test_what_a_run_left_away_at_its_swap_waits_for_the_database(shop, pg_proxy):
+    """Whether it has swapped, and whether the new data pass their smoke check, only the database knows. Never: silence
+    about an application that is away."""
+    shop.run_killed(pg_proxy(shop.server), "after", SWAP)
+    run = shop.run(environment={"PGPORT": "1"})
+    assert run.exit in (4, 10) and run.report["applicationAway"] is True, run
+    assert shop.replicas() == AWAY
     shop.run().expect(0)
     shop.assert_consistent(MONDAY.edition)
 
