@@ -31,7 +31,8 @@ static void report_right(struct check *check, const struct right *right,
         return;
     }
     check->missing_rights++;
-    findings_add(check->findings, "the right to %s %s%s%s is missing; hint: add to the Role: %s",
+    findings_add(check->findings,
+                 "the right to %s %s%s%s is missing; hint: add to the rules of the Role: %s",
                  access->verb, access->resource->plural, access->name ? " " : "",
                  access->name ? access->name : "", str_text(&rule));
 }

@@ -19,7 +19,7 @@
 #include "lib/codec/json.h"
 #include "lib/reconcile/application.h"
 
-enum { DOUBT_TRIES = 15, DOUBT_PAUSE_MS = 1000 };
+enum { DOUBT_TRIES = 5, DOUBT_PAUSE_MS = 1000 };
 
 /* Which marks count, and what the journal knows of the object. */
 struct claim {

@@ -310,7 +310,7 @@ def test_each_right_of_the_steps_that_is_missing_is_named_with_the_line_to_add(s
         run = shop.run()
         assert run.exit == 14 and run.report["reason"] in ("PreflightFailed", "Forbidden"), f"without {verb} {resource} {name}\n{run}"
         [right] = [right for right in by_one(shipped_rules()) if is_right(right, resource, name, verb)]
-        assert yaml.safe_load(run.report["message"].split("add to the Role: ")[1]) == [right], run
+        assert yaml.safe_load(run.report["message"].split("add to the rules of the Role: ")[1]) == [right], run
     shop.use_rules(shipped_rules())
     assert_nothing_done(shop)
 

@@ -647,7 +647,7 @@ static void test_a_refused_list_is_not_taken_for_an_empty_one(void **state)
     assert_int_equal(application_sweep(&p.run, NULL, &err), ERR_FORBIDDEN);
     assert_away();
     err = ERROR_INIT;
-    world.refused_lists = 5;
+    world.refused_lists = 3;
     assert_int_equal(application_sweep(&p.run, NULL, &err), RR_OK);
     assert_back("swept", -1);
     end(&p);
