@@ -41,7 +41,9 @@ void run_tell_end(struct run *run)
 {
     const struct outcome *o = &run->outcome;
     bool has_worked = run->has_begun_attempt || run->has_committed || o->has_swapped;
-    bool is_news = has_worked || run_is_news(run, o->reason, o->message);
+    /* A pause between attempts is told by the failure that asked for it. */
+    bool is_pause = text_equal(o->reason, errc_reason(ERR_RETRY_SCHEDULED));
+    bool is_news = has_worked || (!is_pause && run_is_news(run, o->reason, o->message));
     switch (o->result) {
     case OUTCOME_SUCCEEDED:
         if (o->has_swapped || run->recovered == RECOVERED_FINISHED)
@@ -52,8 +54,7 @@ void run_tell_end(struct run *run)
             tell_end(run, false, "RolledBack");
         break;
     case OUTCOME_FAILED:
-        /* A pause between attempts is told by the failure that asked for it. */
-        if (is_news && !text_equal(o->reason, errc_reason(ERR_RETRY_SCHEDULED)))
+        if (is_news)
             tell_end(run, true, "RestoreFailed");
         break;
     case OUTCOME_REFUSED:

@@ -9,7 +9,7 @@ import pytest
 
 from support.background import free_port
 from support.cluster_shop import ACCOUNT, SHORT_LEASE, shipped_rules
-from support.fault_proxy import Stall
+from support.fault_proxy import Answer, CutBody, HangUp, Stall
 from support.scenario import MONDAY, TODAY
 from support.waiting import wait_until
 
@@ -196,6 +196,52 @@ def test_without_the_right_to_post_events_it_restores_and_says_so_once(shop):
 
 def reads(name: str):
     return lambda request: request.method == "GET" and request.path.endswith(f"/{name}")
+
+
+JSON = {"Content-Type": "application/json"}
+ANSWERS = {
+    "not JSON": Answer(200, b"<html>Welcome to the proxy</html>", {"Content-Type": "text/html"}),
+    "half of JSON": Answer(200, b'{"kind": "ConfigMap", "data": {"a": ', JSON),
+    "empty": Answer(200, b"", JSON),
+    "another object": Answer(200, b'{"kind": "Pod", "apiVersion": "v1"}', JSON),
+    "deep": Answer(200, b'{"data":' + b"[" * 100000 + b"]" * 100000 + b"}", JSON),
+    "moved": Answer(302, b"", {"Location": "https://example.org/"}),
+    "a login page": Answer(403, b"<html>Please log in</html>", {"Content-Type": "text/html"}),
+}
+
+
+OBJECTS = pytest.mark.parametrize("name", NEEDED, ids=["state", "journal", "lease"])
+
+
+@OBJECTS
+@pytest.mark.parametrize("fault", [CutBody(100), HangUp()], ids=["cut off", "connection lost"])
+def test_an_answer_that_is_cut_off_is_asked_for_again(shop, api_proxy, name, fault):
+    """Never: half an answer taken for a whole one."""
+    shop.identify(url=api_proxy.url)
+    api_proxy.on(reads(name), fault)
+    shop.run().expect(0, "Succeeded")
+    assert [request for request in api_proxy.requests if request.fault]
+    shop.assert_consistent(MONDAY.edition)
+
+
+@OBJECTS
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_answer_that_makes_no_sense_changes_nothing(shop, api_proxy, name, answer):
+    """Never: a guess at what was meant."""
+    shop.identify(url=api_proxy.url)
+    api_proxy.on(reads(name), ANSWERS[answer], times=None)
+    run = shop.run()
+    assert run.exit in (4, 14) and run.report["reason"] not in ("", "InternalError", "OutOfMemory"), run
+    assert_nothing_done(shop)
+
+
+def test_an_answer_of_100_mb_is_not_taken(shop, api_proxy):
+    """Never: memory for as much as somebody likes to send. In 64 MB of address space more than the program itself."""
+    shop.identify(url=api_proxy.url)
+    api_proxy.on(reads("restore-state"), Answer(200, b'{"kind": "ConfigMap", "data": {"a": "' + b"x" * 100_000_000 + b'"}}', JSON), times=None)
+    run = shop.run(wrapper=["prlimit", f"--as={96 << 20}"])
+    assert run.exit in (4, 14) and run.report["reason"] == "LimitExceeded", run
+    assert_nothing_done(shop)
 
 
 def test_a_slow_answer_is_waited_for(shop, api_proxy):

@@ -192,9 +192,10 @@ class ClusterShop(Shop):
         return (self.lease() or {}).get("holderIdentity", "")
 
     def events(self) -> list[dict]:
-        """Events about the state, oldest first."""
+        """Events about the state, in the order in which they were posted."""
         found = self.namespace.find("event.events.k8s.io")
-        return sorted((event for event in found if event.get("regarding", {}).get("name") == self.state.name), key=lambda event: event["eventTime"])
+        return sorted((event for event in found if event.get("regarding", {}).get("name") == self.state.name),
+                      key=lambda event: int(event["metadata"]["resourceVersion"]))
 
     def event_reasons(self) -> list[str]:
         return [event["reason"] for event in self.events()]
