@@ -40,6 +40,47 @@ bool pod_is_ready(const struct json *pod)
     return text_equal(json_get_text(condition(pod, "Ready"), "status"), "True");
 }
 
+/* ---- by address ---- */
+
+struct search {
+    const struct workload *workload;
+    struct arena *arena;
+    const char *address, *name;
+};
+
+/* On the host's network it shares the address with whatever else runs on that node. */
+static bool has_address(const struct json *pod, const char *address)
+{
+    bool is_on_host = false;
+    if (json_bool(json_get(json_get(pod, "spec"), "hostNetwork"), &is_on_host) && is_on_host)
+        return false;
+    const struct json *status = json_get(pod, "status");
+    return text_equal(json_get_text(status, "podIP"), address) ||
+           meta_find(json_get(status, "podIPs"), "ip", address);
+}
+
+static enum errc look_at_address(void *context, const struct json *pod, struct error *err)
+{
+    (void)err;
+    struct search *search = context;
+    if (!search->name && pod_belongs_to(pod, search->workload) && pod_may_run(pod) &&
+        has_address(pod, search->address))
+        search->name = arena_strdup(search->arena, kube_meta(pod, "name"));
+    return RR_OK;
+}
+
+enum errc pod_find_by_address(struct kube *kube, struct arena *arena,
+                              const struct workload *workload, const char *address,
+                              const char **ret_name, struct error *err)
+{
+    struct search search = {.workload = workload, .arena = arena, .address = address};
+    enum errc code =
+        kube_list(kube, pod_resource(), workload->pod_selector, look_at_address, &search, err);
+    if (!code)
+        *ret_name = search.name;
+    return code;
+}
+
 /* ---- words ---- */
 
 /* "REASON" or "REASON: MESSAGE"; reasons are words, messages may be anything. */

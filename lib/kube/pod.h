@@ -16,6 +16,11 @@ bool pod_belongs_to(const struct json *pod, const struct workload *workload);
 bool pod_may_run(const struct json *pod);
 bool pod_is_ready(const struct json *pod);
 
+/* The first living pod of the workload that has this IP address; NULL: none. Lives in the arena. */
+enum errc pod_find_by_address(struct kube *kube, struct arena *arena,
+                              const struct workload *workload, const char *address,
+                              const char **ret_name, struct error *err) RR_MUST_CHECK;
+
 /* Appends "'NAME' (PHASE on node 'NODE', being deleted since TIME, container 'C': CrashLoopBackOff,
  * ...)", bounded and with every foreign text escaped. */
 void pod_describe(struct str *s, const struct json *pod);

@@ -286,3 +286,15 @@ int control_server_version(const struct control *control)
 {
     return conn_server_version(control->conn);
 }
+
+enum errc control_server_address(struct control *control, struct arena *arena,
+                                 const char **ret_address, struct error *err)
+{
+    struct rows rows;
+    enum errc rc =
+        control_query(control, arena, "SELECT pg_catalog.host(pg_catalog.inet_server_addr())", NULL,
+                      0, &rows, err);
+    if (!rc)
+        *ret_address = rows_get(&rows, 0, 0);
+    return rc;
+}

@@ -126,8 +126,9 @@ enum errc control_history_of_oid(struct control *control, struct arena *arena, u
  */
 enum errc control_history_adopt(struct control *control, uint32_t live_oid, const char *desired,
                                 const char *request, struct error *err) RR_MUST_CHECK;
-/* Records that the data of this key, live as it is, is held: kind "rollback" without a swap, for a first restore that
- * failed its smoke check and has nothing to go back to. Fence checked in the transaction. */
+/* Records that the data of this key, live as it is, is held: kind "rollback" without a swap, for a
+ * first restore that failed its smoke check and has nothing to go back to. Fence checked in the
+ * transaction. */
 enum errc control_history_hold(struct control *control, uint32_t live_oid, const char *desired,
                                const char *request, struct error *err) RR_MUST_CHECK;
 /* Newest first, at most `limit`. */
@@ -178,5 +179,9 @@ void control_conn_give(struct control *control);
 const struct control_options *control_get_options(const struct control *control);
 int64_t control_token(const struct control *control);
 int control_server_version(const struct control *control);
+/* The address of the server as it sees it itself: in a pod the pod's, whatever Service leads there.
+ * NULL: a socket. Lives in the arena. */
+enum errc control_server_address(struct control *control, struct arena *arena,
+                                 const char **ret_address, struct error *err) RR_MUST_CHECK;
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "lib/base/log.h"
 #include "lib/kube/access.h"
+#include "lib/kube/pod.h"
 #include "lib/reconcile/application.h"
 #include "lib/reconcile/rights.h"
 
@@ -169,9 +170,34 @@ static enum errc check_service(struct check *check, struct error *err)
     return code;
 }
 
+/* A label that a whole product bears is on its database as well. Scaled to 0 it would be gone in
+ * the middle of the restore, and whoever could bring it back asks it first. */
+static enum errc check_database_stays(struct check *check, struct error *err)
+{
+    const struct application *a = check->application;
+    struct run *run = check->run;
+    const char *address = NULL, *pod = NULL;
+    enum errc code = control_server_address(run->control, &run->arena, &address, err);
+    for (size_t i = 0; i < a->workload_count && address && !code; i++) {
+        const struct workload *w = &a->workloads[i];
+        if ((code = pod_find_by_address(run->store->kube, &run->arena, w, address, &pod, err)))
+            break;
+        if (pod)
+            findings_add(check->findings,
+                         "the database server itself runs in %s '%s' (pod '%s', %s), which would "
+                         "be scaled to 0; hint: leave it out of 'application': use a label that "
+                         "only the application bears, or names",
+                         workload_kind_name(w->kind), w->name, pod, address);
+    }
+    return code;
+}
+
 static enum errc check_objects(struct check *check, unsigned kinds, struct error *err)
 {
     const struct application *a = check->application;
+    enum errc code = check_database_stays(check, err);
+    if (code)
+        return code;
     for (size_t i = 0; i < a->workload_count; i++)
         look_at_workload(check, &a->workloads[i]);
     for (size_t i = 0; i < a->ingress_count; i++)

@@ -284,6 +284,23 @@ def test_a_selector_that_matches_nothing_is_named(shop):
     assert_nothing_done(shop)
 
 
+def test_a_selector_that_matches_the_database_itself_is_named(cluster_shop):
+    """Never: the database scaled to 0 in the middle of its restore, and asked in vain who took it away."""
+    shop = cluster_shop
+    shop.namespace.workload("shop-web", 1, labels=LABELS)
+    shop.namespace.workload("shop-db", 1, kind="StatefulSet", labels=LABELS)
+    [pod] = shop.namespace.pods("app=shop-db")
+    address = {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}
+    shop.namespace.patch("Pod", pod["metadata"]["name"], {"status": address}, subresource="status")
+    shop.state.configure(application={"selector": "app.kubernetes.io/part-of=shop"}, preSteps=[{"scaleDeployments": 0}], postSteps=[{"scaleDeployments": "auto"}])
+    shop.state.desire(MONDAY.at)
+    shop.use_printed_rules()
+    shop.remember_application()
+    run = shop.run()
+    assert run.exit == 14 and "StatefulSet 'shop-db'" in run.report["message"], run
+    assert_nothing_done(shop)
+
+
 def rights_of_steps() -> list[tuple[str, str, str]]:
     """Resource, name (or nothing), verb of every right that only the steps need."""
     return [(resource, name, verb) for rule in shipped_rules() for resource in rule["resources"] if resource not in ("configmaps", "leases", "events")
