@@ -22,7 +22,9 @@ enum {
     PATIENCE_MS = 30 * 1000,
     FIRST_PAUSE_MS = 250,
     MAX_PAUSE_MS = 10 * 1000, /* of ours, and of a Retry-After */
-    DOUBT_TRIES = 15,         /* of what a server refuses that was away a moment ago */
+    HURRY_MS =
+        20 * 1000,    /* patience of one that is told to stop: it must end before it is killed */
+    DOUBT_TRIES = 15, /* of what a server refuses that was away a moment ago */
     DOUBT_PAUSE_MS = 1000,
     DOUBT_MS = DOUBT_TRIES * DOUBT_PAUSE_MS,
 };
@@ -33,12 +35,16 @@ struct kube {
     const struct cancel *cancel;
     uint64_t deadline_ms, patience_ms;
     bool is_deaf;
+    enum errc (*write_guard)(void *context, struct error *err); /* NULL: none */
+    void *write_guard_context;
     struct http *http;
     uint64_t identity_ms; /* when the client certificate was read */
     struct token token;
     struct route route;
     char *last_warning;  /* the server repeats itself */
     unsigned tries;      /* of the exchange that is under way */
+    uint64_t begin_ms;   /* of that exchange */
+    bool is_writing;     /* it is a write */
     uint64_t trouble_ms; /* when the server was last found away; 0: never */
 };
 
@@ -119,12 +125,20 @@ void kube_set_patience(struct kube *kube, uint64_t patience_ms)
 
 uint64_t kube_patience(const struct kube *kube)
 {
-    return kube->patience_ms;
+    bool is_in_a_hurry = cancel_is_requested(kube->cancel) && kube->patience_ms > HURRY_MS;
+    return is_in_a_hurry ? HURRY_MS : kube->patience_ms;
 }
 
 void kube_set_deaf(struct kube *kube, bool is_deaf)
 {
     kube->is_deaf = is_deaf;
+}
+
+void kube_set_write_guard(struct kube *kube, enum errc (*guard)(void *context, struct error *err),
+                          void *context)
+{
+    kube->write_guard = guard;
+    kube->write_guard_context = context;
 }
 
 /* ---- requests ---- */
@@ -197,11 +211,15 @@ static enum errc render_url(const struct kube *kube, const struct kube_request *
     return str_check(url, "the URL of a request to the API server", err);
 }
 
-/* Before each try: a call may go on for longer than a token lives. */
-static enum errc add_token(void *context, struct str *ret_lines, struct error *err)
+/* Before each try: a call may go on for longer than a token lives, or a lock. */
+static enum errc begin_try(void *context, struct str *ret_lines, struct error *err)
 {
-    (void)err;
     struct kube *kube = context;
+    uint64_t spent_ms = clock_boottime_ms(kube->clock) - kube->begin_ms;
+    if (kube->tries && spent_ms > kube_patience(kube)) /* it was told to stop since it began */
+        return error_set(err, ERR_API, "told to stop while the server is away");
+    if (kube->is_writing && kube->write_guard && kube->write_guard(kube->write_guard_context, err))
+        return err->code;
     kube->tries++;
     token_refresh(&kube->token);
     if (secret_reveal(&kube->token.value))
@@ -221,7 +239,7 @@ static enum errc exchange(struct kube *kube, const struct kube_request *request,
         .attempts = request->is_impatient ? 1 : UINT_MAX,
         .first_pause_ms = FIRST_PAUSE_MS,
         .max_pause_ms = MAX_PAUSE_MS,
-        .total_ms = kube->patience_ms,
+        .total_ms = kube_patience(kube),
     };
     const struct http_request http_request = {
         .method = method_of(request->verb),
@@ -232,12 +250,14 @@ static enum errc exchange(struct kube *kube, const struct kube_request *request,
         .deadline_ms = request->deadline_ms ? request->deadline_ms : kube->deadline_ms,
         .body_limit = LIMIT_KUBE_ANSWER_BYTES,
         .retry = &policy,
-        .sign = add_token,
+        .sign = begin_try,
         .sign_context = kube,
         .is_write = verdict_is_write(request),
         .is_deaf = kube->is_deaf,
     };
     kube->tries = 0;
+    kube->begin_ms = clock_boottime_ms(kube->clock);
+    kube->is_writing = http_request.is_write;
     enum errc code = http_send(kube->http, &http_request, ret_response, err);
     if (code || kube->tries > 1)
         kube->trouble_ms = clock_boottime_ms(kube->clock);

@@ -68,11 +68,19 @@ void kube_guard(struct kube **kube);
 
 const char *kube_namespace(const struct kube *kube);
 const struct kubeconfig *kube_config(const struct kube *kube);
-/* How long one call goes on trying while the server cannot be reached. */
+/* How long one call goes on trying while the server cannot be reached. Once the cancel of the
+ * options is requested it is 20 s at most, for a deaf client too, and for a call that is under way:
+ * whoever is told to stop is killed before long. */
 void kube_set_patience(struct kube *kube, uint64_t patience_ms);
 uint64_t kube_patience(const struct kube *kube);
 /* While `is_deaf`, calls are not interrupted by the cancel of the options. */
 void kube_set_deaf(struct kube *kube, bool is_deaf);
+/* Asked before each try of a write, the repeated ones too: what comes back in place of RR_OK ends
+ * the call, and nothing is sent. A write that waits for its server for minutes must not be done by
+ * a run whose lock is somebody else's by then. May wait itself. A question
+ * (has_no_effect) is no write. NULL: none. */
+void kube_set_write_guard(struct kube *kube, enum errc (*guard)(void *context, struct error *err),
+                          void *context);
 
 /* A kind of object: {"", "v1", "configmaps"}, {"apps", "v1", "deployments"}. */
 struct kube_resource {

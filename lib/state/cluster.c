@@ -118,6 +118,32 @@ static enum errc cluster_publish(struct store *store, const char *expected, cons
 
 /* --- the lock */
 
+enum {
+    WRITE_NEED_MS = 30 * 1000, /* what one request may take: none outlasts the Lease */
+    LEASE_WAIT_MS = 5000,
+};
+
+/* As patient as every other call: a run that has waited once does not wait as long again. How
+ * patient they are is asked anew now and then: it may be told to stop while it waits. */
+static enum errc wait_for_lease(struct cluster *self, uint64_t need_ms, struct error *err)
+{
+    const struct cancel *cancel = self->is_deaf ? NULL : self->cancel;
+    for (uint64_t waited_ms = 0;; waited_ms += LEASE_WAIT_MS) {
+        uint64_t patience_ms = kube_patience(self->kube);
+        uint64_t left_ms = patience_ms > waited_ms ? patience_ms - waited_ms : 0;
+        enum errc code = lease_check(
+            self->lease, need_ms, left_ms < LEASE_WAIT_MS ? left_ms : LEASE_WAIT_MS, cancel, err);
+        if (code != ERR_API || left_ms <= LEASE_WAIT_MS)
+            return code;
+        error_clear(err);
+    }
+}
+
+static enum errc may_write(void *context, struct error *err)
+{
+    return wait_for_lease(context, WRITE_NEED_MS, err);
+}
+
 static enum errc cluster_lock(struct store *store, bool *ret_is_held, struct error *err)
 {
     struct cluster *self = cluster_of(store);
@@ -148,6 +174,7 @@ static enum errc cluster_lock(struct store *store, bool *ret_is_held, struct err
     *ret_is_held = self->lease != NULL;
     if (self->lease) {
         kube_set_patience(self->kube, CLUSTER_LONG_PATIENCE_MS);
+        kube_set_write_guard(self->kube, may_write, self);
         log_debug("lease taken", LOG_TEXT("lease", self->lease_name),
                   LOG_TEXT("identity", str_text(&identity)));
     }
@@ -159,9 +186,7 @@ static enum errc cluster_check_lock(struct store *store, uint64_t need_ms, struc
     struct cluster *self = cluster_of(store);
     if (!self->lease)
         return error_set(err, ERR_BUG, "the lock is asked for before it was taken");
-    /* As patient as every other call: a run that has waited once does not wait as long again. */
-    return lease_check(self->lease, need_ms, kube_patience(self->kube),
-                       self->is_deaf ? NULL : self->cancel, err);
+    return wait_for_lease(self, need_ms, err);
 }
 
 static void cluster_set_deaf(struct store *store, bool is_deaf)
@@ -188,7 +213,9 @@ static void cluster_tell(struct store *store, const struct store_news *news)
         .instance = self->pod,
     };
     kube_set_deaf(self->kube, true); /* a run that is told to stop has something to say, too */
+    kube_set_write_guard(self->kube, NULL, NULL); /* and one that has lost the lock */
     enum errc code = event_post(self->kube, &event, &err);
+    kube_set_write_guard(self->kube, self->lease ? may_write : NULL, self);
     kube_set_deaf(self->kube, self->is_deaf);
     if (!code)
         return;

@@ -4,6 +4,7 @@ All runs have the rights of the shipped Role, or those that print-rbac prints fo
 The numbers of dangers are those of docs/dangers.md.
 """
 
+import asyncio
 import itertools
 import os
 import random
@@ -11,8 +12,8 @@ import random
 import pytest
 import yaml
 
-from support.cluster_shop import ACCOUNT, APPLICATION, INGRESS, MARKS, POST_STEPS, PRE_STEPS, patches, shipped_rules, writes
-from support.fault_proxy import Call, Kill
+from support.cluster_shop import ACCOUNT, APPLICATION, INGRESS, MARKS, POST_STEPS, PRE_STEPS, SHORT_LEASE, patches, shipped_rules, writes
+from support.fault_proxy import Answer, Call, Kill
 from support.parts import CHECKOUT
 from support.scenario import MONDAY, SWAP, TODAY, TUESDAY
 from support.waiting import wait_until
@@ -330,6 +331,32 @@ def test_each_right_of_the_steps_that_is_missing_is_named_with_the_line_to_add(s
         assert yaml.safe_load(run.report["message"].split("add to the rules of the Role: ")[1]) == [right], run
     shop.use_rules(shipped_rules())
     assert_nothing_done(shop)
+
+
+class TurnAway:
+    """Answers 503, the first time after calling a function: the server is away for one client only."""
+
+    def __init__(self, function):
+        self.function = function
+
+    async def apply(self, exchange):
+        function, self.function = self.function, None
+        if function:
+            await asyncio.get_running_loop().run_in_executor(None, function)
+        await Answer(503, headers={"Retry-After": "1"}).apply(exchange)
+
+
+def test_a_run_that_loses_its_lease_while_a_write_waits_for_the_server_does_not_do_it(shop, api_proxy):
+    """Danger 26. Cut off from the API server for longer than its Lease lasts, and taken over by a run that has ended
+    since. Never: an application that is taken away by a run that is over, and that nobody looks for."""
+    shop.identify(url=api_proxy.url)
+    api, path = shop.cluster.api, shop.cluster.api.resource("Lease").path(shop.namespace.name, "restore-reconciler-restore-state")
+    take = {"spec": {"holderIdentity": "another", "leaseTransitions": 7}}
+    fault = TurnAway(lambda: api.request("PATCH", path, take, "application/merge-patch+json"))
+    api_proxy.on(patches("deployments/shop-web"), fault, times=4)
+    run = shop.run(*SHORT_LEASE)
+    assert run.exit == 13 and run.report["reason"] == "FenceLost", run
+    assert shop.replicas() == shop.before()["replicas"], run
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------

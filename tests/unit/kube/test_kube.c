@@ -602,6 +602,83 @@ static void test_a_deaf_client_is_not_interrupted(void **state)
     peer_stop(peer);
 }
 
+struct guard {
+    unsigned calls, allows;
+};
+
+static enum errc guard_write(void *context, struct error *err)
+{
+    struct guard *guard = context;
+    return ++guard->calls <= guard->allows ? RR_OK
+                                           : error_set(err, ERR_FENCE_LOST, "the lock is lost");
+}
+
+/* Never: a write that waited for its server, done by a run whose lock is somebody else's by then.
+ */
+static void test_no_try_of_a_write_goes_out_without_the_guard(void **state)
+{
+    (void)state;
+    static const struct peer_step script[] = {
+        {.expect = "PATCH ", .reply = PEER_STATUS("503 Away")},
+        {.expect = "GET ", .reply = PEER_STATUS("503 Away")},
+        {.expect = "GET ", .reply = MAP_OK},
+        {.expect = "PATCH ", .reply = MAP_OK},
+    };
+    struct peer *peer = peer_start(script, COUNT(script), PEER_PLAIN);
+    struct guard guard = {.allows = 1};
+    struct client c;
+    client_open(&c, peer);
+    kube_set_write_guard(c.kube, guard_write, &guard);
+    assert_int_equal(client_send(&c, KUBE_JSON_PATCH), ERR_FENCE_LOST);
+    assert_int_equal(guard.calls, 2);
+    assert_true(holds(c.err.text, "cannot patch configmaps 'm'\1the lock is lost"));
+    assert_int_equal(client_send(&c, KUBE_GET), RR_OK);
+    assert_int_equal(guard.calls, 2);
+    assert_int_equal(client_send(&c, KUBE_UPDATE), ERR_FENCE_LOST);
+    kube_set_write_guard(c.kube, NULL, NULL);
+    assert_int_equal(client_send(&c, KUBE_JSON_PATCH), RR_OK);
+    client_close(&c);
+    peer_stop(peer);
+}
+
+struct stopper {
+    struct client *client;
+    unsigned calls;
+};
+
+static enum errc stop_at_the_fifth_try(void *context, struct error *err)
+{
+    (void)err;
+    struct stopper *stopper = context;
+    if (++stopper->calls == 5)
+        cancel_request(&stopper->client->cancel);
+    return RR_OK;
+}
+
+/* Never: killed in the middle of a wait, with nothing said. */
+static void test_a_deaf_client_that_is_told_to_stop_does_not_wait_for_minutes(void **state)
+{
+    (void)state;
+    static const struct peer_step script[] = {{.reply = PEER_STATUS("503 Away"), .times = 14}};
+    struct peer *peer = peer_start(script, COUNT(script), PEER_PLAIN);
+    struct client c;
+    struct stopper stopper = {.client = &c};
+    client_init(&c, peer);
+    c.options.patience_ms = 600 * 1000;
+    client_start(&c);
+    kube_set_deaf(c.kube, true);
+    kube_set_write_guard(c.kube, stop_at_the_fifth_try, &stopper);
+    uint64_t begin_ms = clock_boottime_ms(&c.clock.base);
+    assert_int_equal(client_send(&c, KUBE_JSON_PATCH), ERR_API);
+    assert_in_range(clock_boottime_ms(&c.clock.base) - begin_ms, 4000, 40 * 1000);
+    assert_in_range(stopper.calls, 5, 9);
+    begin_ms = clock_boottime_ms(&c.clock.base);
+    assert_int_equal(client_send(&c, KUBE_GET), ERR_API);
+    assert_in_range(clock_boottime_ms(&c.clock.base) - begin_ms, 4000, 20 * 1000);
+    client_close(&c);
+    peer_stop(peer);
+}
+
 /* ---- tokens ---- */
 
 /* A volume as the kubelet makes it: FOLDER/token -> ..data/token, ..data -> one of two folders. */
@@ -1242,6 +1319,8 @@ int main(void)
         cmocka_unit_test(test_a_server_that_has_just_come_back_is_asked_again),
         cmocka_unit_test(test_a_cancel_ends_a_silent_call),
         cmocka_unit_test(test_a_deaf_client_is_not_interrupted),
+        cmocka_unit_test(test_no_try_of_a_write_goes_out_without_the_guard),
+        cmocka_unit_test(test_a_deaf_client_that_is_told_to_stop_does_not_wait_for_minutes),
         cmocka_unit_test(test_a_token_is_read_again_after_50_seconds),
         cmocka_unit_test(test_a_token_is_renewed_during_a_long_wait),
         cmocka_unit_test(test_after_401_the_token_is_read_again),
