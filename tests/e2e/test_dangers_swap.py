@@ -365,7 +365,7 @@ def test_a_role_without_createdb_is_told_before_anything_happens(make_shop):
 @pytest.mark.parametrize("major", [14, 17])
 def test_a_role_that_is_no_member_of_the_owner_is_told_before_anything_happens(make_shop, major):
     """Danger 15."""
-    shop = make_shop(major, user="no_member")
+    shop = make_shop(major=major, user="no_member")
     shop.server.sql(f"REVOKE {OWNER} FROM no_member")
     shop.state.desire(MONDAY.at)
     expect_finding(shop, OWNER)
