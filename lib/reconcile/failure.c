@@ -34,7 +34,8 @@ static enum errc settle(struct run *run, struct error *err)
 {
     struct error own = ERROR_INIT;
     if (store_check_lock(run->store, 0, &own) || run_settle(run, &own)) {
-        if (own.code == ERR_SMOKE) { /* settled, by swapping back */
+        /* Settled, by swapping back; or another run has the lock, and settles it. */
+        if (own.code == ERR_SMOKE || own.code == ERR_FENCE_LOST) {
             *err = own;
             return err->code;
         }
