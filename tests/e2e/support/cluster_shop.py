@@ -72,7 +72,9 @@ class ClusterShop(Shop):
     def identify(self, url: str | None = None, ca: pathlib.Path | None = None, user: dict | None = None) -> pathlib.Path:
         """A kubeconfig; user: credentials other than a token of the ServiceAccount. Returns its path."""
         path = self.folder / "kubeconfig"
-        pki.write_kubeconfig(path, url or self.cluster.url, ca or self.cluster.ca, user or {"token": self.token()}, self.namespace.name)
+        user = user or {"token": self.token()}
+        self.current_token = user.get("token", "")
+        pki.write_kubeconfig(path, url or self.cluster.url, ca or self.cluster.ca, user, self.namespace.name)
         self._environment(KUBECONFIG=str(path))
         return path
 
@@ -234,7 +236,7 @@ class ClusterShop(Shop):
         """Those that changed something, as "verb resource/name"."""
         reads = ("get", "list", "watch")
         return [f"{request.verb} {request.resource}/{request.name}" for request in self.requests(since)
-                if request.verb not in reads and not request.resource.startswith("selfsubject")]
+                if request.verb not in reads and request.code < 300 and not request.resource.startswith("selfsubject")]
 
     # --- assert -----------------------------------------------------------------------------------------------------
 
