@@ -130,11 +130,14 @@ class ClusterShop(Shop):
         """Makes the application, and steps that take it away and bring it back; workload: as for Namespace.workload()."""
         for name, replicas in DEPLOYMENTS.items():
             self.namespace.workload(name, replicas, **workload)
-        self.namespace.apply([_service(SERVICE), _ingress(INGRESS, SERVICE)])
+        self.make_ingress()
         self.namespace.apply((CHECKOUT / "manifests/base/maintenance-service.yaml").read_text())
         self.state.configure(application=dict(APPLICATION), preSteps=list(PRE_STEPS), postSteps=list(POST_STEPS))
         self.remember_application()
         return self
+
+    def make_ingress(self):
+        self.namespace.apply([_service(SERVICE), _ingress(INGRESS, SERVICE)])
 
     def use_printed_rules(self):
         """The rights that print-rbac prints for the ConfigMap as it is, and nothing more."""
@@ -260,7 +263,7 @@ class ClusterShop(Shop):
         assert not self.ours(), f"left over: {self.ours()}"
         assert self.state.published() is None, f"published {self.state.published()}"
         assert not self.marks(), f"marked: {self.marks()}"
-        assert not invariants.locks_held(self.server)
+        assert not invariants.locks_held(self.server, self.control)
 
 
 def _rules_of(api, namespace: str) -> list[dict]:
