@@ -213,6 +213,8 @@ static enum errc locate_by_offsets(struct toc *toc, struct error *err)
 enum errc blocks_locate(struct source_reader *reader, struct toc *toc, struct error *err)
 {
     enum errc code;
+    if (toc->format != FORMAT_CUSTOM)
+        return RR_OK;
     if (toc->has_offsets) {
         code = locate_by_offsets(toc, err);
     } else {

@@ -1,6 +1,6 @@
 /*
  * blocks - where the data blocks of an archive lie, and the proof that they and the tables of
- * contents are all there is.
+ * contents are all there is. For archives in custom format; toc_read() knows it of all others.
  *
  * Behind the table of contents the blocks of all entries with data follow each other, in the order
  * of the entries, without gaps, up to the end or to a second table of contents (PostgreSQL's
@@ -16,7 +16,7 @@
 
 /* Fills offset, offset_state and block_bytes of every entry with data; afterwards toc->has_offsets.
  * Call it before anything of the archive is used, with offsets or without: it finds out that bytes
- * are missing or left over (ERR_ARCHIVE_CORRUPT).
+ * are missing or left over (ERR_ARCHIVE_CORRUPT). Archives in other formats are left as they are.
  *
  * With offsets nothing is read: they must begin where the table of contents ends and ascend; type
  * and id of a block are compared when it is read, and data_pull() compares its length.

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "lib/base/error.h"
+#include "lib/codec/decompress.h"
 
 /* X(enumerator, desc as pg_dump writes it, section it belongs to when the archive does not say) */
 #define ENTRY_KIND_TABLE(X)                                                                        \
@@ -89,6 +90,14 @@ enum entry_kind {
         ENTRY_KIND_COUNT
 };
 
+/* One stream of data that lies in the archive without anything around it: the content of a tar
+ * member, a file of the directory format. */
+struct extent {
+    uint64_t offset, bytes; /* in the source */
+    uint32_t oid;           /* of the large object, 0 for a table */
+    enum compression compression;
+};
+
 /* Where an entry's data is. */
 enum offset_state { OFFSET_UNKNOWN = 1, OFFSET_SET = 2, OFFSET_NO_DATA = 3 };
 
@@ -100,7 +109,10 @@ struct entry {
     bool has_data;        /* there is a block for it: all TABLE DATA and BLOBS, no others */
     enum offset_state offset_state;
     uint64_t offset;      /* of the block's type byte, when OFFSET_SET, else 0 */
-    uint64_t block_bytes; /* size of the block on disk, framing included; 0 while unknown */
+    uint64_t block_bytes; /* size of the data on disk, framing included; 0 while unknown */
+    /* Tar and directory format: one for a table, one for each large object of a BLOBS entry. */
+    const struct extent *extents;
+    size_t extent_count;
     uint32_t oid;
     const char *tag, *definition, *drop_statement, *copy_statement;
     const char *schema, *tablespace, *table_access_method, *owner;

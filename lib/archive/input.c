@@ -46,6 +46,11 @@ uint64_t input_left(const struct input *in)
     return in->position < in->end ? in->end - in->position : 0;
 }
 
+enum errc input_wrap(const struct input *in, struct error *err)
+{
+    return error_wrap(err, "byte %llu", (unsigned long long)in->position);
+}
+
 enum errc input_corrupt(const struct input *in, struct error *err, const char *fmt, ...)
 {
     char text[512];
@@ -53,7 +58,8 @@ enum errc input_corrupt(const struct input *in, struct error *err, const char *f
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    error_set(err, ERR_ARCHIVE_CORRUPT, "byte %llu: %s", (unsigned long long)in->position, text);
+    error_set(err, ERR_ARCHIVE_CORRUPT, "%s", text);
+    input_wrap(in, err);
     return error_hint(err, "the backup is damaged or was cut off while it was written or copied: "
                            "compare it with its origin, or choose another backup");
 }

@@ -65,6 +65,9 @@ enum errc input_int(struct input *in, int64_t *ret_value, struct error *err) RR_
 enum errc input_int_between(struct input *in, int64_t min, int64_t max, const char *what,
                             int64_t *ret_value, struct error *err) RR_MUST_CHECK;
 
+/* Says where, in front of an error's text. */
+enum errc input_wrap(const struct input *in, struct error *err);
+
 /* ERR_ARCHIVE_CORRUPT "byte <position>: <text>" with a hint. */
 enum errc input_corrupt(const struct input *in, struct error *err, const char *fmt, ...)
     RR_PRINTF(3, 4);

@@ -1,11 +1,13 @@
 /*
- * reader - the data blocks of a custom-format archive, read in ranges, without local disk.
+ * reader - the data of an archive, read in ranges, without local disk.
  *
- * Format: PostgreSQL's src/bin/pg_dump/pg_backup_custom.c. A `struct data_reader` has one owner
- * thread and reads one block at a time: open at an entry, pull plain (decompressed) bytes until the
- * end. The end is proved: stream terminator, end of the compressed frame, its checksum where it has
- * one (zlib; lz4 and zstd as pg_dump writes them have none), and the length of the block where
- * blocks_locate() has told it. Memory: one read of at most LIMIT_READ_BYTES, the decompressor's
+ * Formats: PostgreSQL's src/bin/pg_dump/pg_backup_custom.c, pg_backup_tar.c and
+ * pg_backup_directory.c. A `struct data_reader` has one owner thread and reads the data of one
+ * entry at a time: open at an entry, pull plain (decompressed) bytes until the end. The end is
+ * proved as far as the format has it: stream terminator, end of the compressed frame, its checksum
+ * (zlib and gzip; lz4 and zstd as pg_dump writes them have none), and the length of the block where
+ * blocks_locate() has told it. Of a file in a directory nothing tells how long an uncompressed
+ * large object was. Memory: one read of at most LIMIT_READ_BYTES, the decompressor's
  * window, one piece.
  *
  *     toc_read(); blocks_locate();
@@ -42,11 +44,11 @@ void data_close(struct data_reader *data); /* NULL is accepted */
 void data_guard(struct data_reader **data);
 #define DATA_GUARD __attribute__((cleanup(data_guard)))
 
-/* Begins the block of a TABLE DATA entry. Its type and dump id must match. A block that was begun
- * before need not have been pulled to its end. */
+/* Begins the data of a TABLE DATA entry. Of a block, type and dump id must match. A block that was
+ * begun before need not have been pulled to its end. */
 enum errc data_begin(struct data_reader *data, const struct entry *entry,
                      struct error *err) RR_MUST_CHECK;
-/* Begins the block of a BLOBS entry. */
+/* Begins the data of a BLOBS entry. */
 enum errc data_begin_blobs(struct data_reader *data, const struct entry *entry,
                            struct error *err) RR_MUST_CHECK;
 /* Next large object of a BLOBS block: *ret_oid, or *ret_is_end, which is the proved end of the
@@ -58,7 +60,7 @@ enum errc data_next_blob(struct data_reader *data, uint32_t *ret_oid, bool *ret_
  * of a TABLE DATA entry). */
 enum errc data_pull(struct data_reader *data, const char **ret_bytes, size_t *ret_length,
                     struct error *err) RR_MUST_CHECK;
-/* Bytes of the block on disk consumed so far, for progress. */
+/* Bytes of the entry's data on disk consumed so far, for progress. */
 uint64_t data_position(const struct data_reader *data);
 
 #endif

@@ -11,14 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/archive/files.h"
 #include "lib/archive/framing.h"
 #include "lib/archive/input.h"
+#include "lib/archive/members.h"
+#include "lib/archive/tar.h"
 #include "lib/archive/toc_entries.h"
 #include "lib/archive/toc_header.h"
 #include "lib/base/limits.h"
 #include "lib/base/str.h"
 
 enum { CYCLE_NAMES = 4 }; /* that an error text tells */
+
+/* The headers of a tar lie far apart where it is worth being careful. */
+static const size_t header_read_bytes = 64 * LIMIT_KIB;
 
 struct toc_index {
     int32_t dump_id;
@@ -181,6 +187,73 @@ static enum errc parse_all(struct input *in, uint64_t total_bytes, bool has_whol
     return RR_OK;
 }
 
+/* All of toc.dat is the table of contents. */
+static enum errc parse_file(struct input *in, enum archive_format format, struct arena *arena,
+                            struct toc *ret_toc, struct error *err)
+{
+    struct toc toc = {.format = format};
+    uint64_t ignored;
+    enum errc code = parse_first(in, in->end, arena, &toc, &ignored, err);
+    if (code == RR_OK && input_left(in))
+        code = input_corrupt(in, err, "%llu bytes follow the last entry",
+                             (unsigned long long)input_left(in));
+    if (code)
+        return code;
+    if (format == FORMAT_TAR && toc.compression != COMPRESSION_NONE)
+        return error_set(err, ERR_ARCHIVE_UNSUPPORTED, "a tar whose members are compressed");
+    toc.has_offsets = true;
+    *ret_toc = toc;
+    return RR_OK;
+}
+
+static enum errc read_file(struct source_reader *reader, const struct members *members,
+                           enum archive_format format, struct arena *arena, struct toc *ret_toc,
+                           struct error *err)
+{
+    struct extent file;
+    INPUT_GUARD struct input in = {0};
+    STR_GUARD struct str text = STR_INIT(LIMIT_TOC_BYTES);
+    enum errc code = files_take(members, format, "toc.dat", "the table of contents", &file, err);
+    if (code)
+        return code;
+    if (file.bytes > LIMIT_TOC_BYTES)
+        return error_set(err, ERR_TOO_LARGE, "longer than %zu MiB", LIMIT_TOC_BYTES / LIMIT_MIB);
+    if (file.compression == COMPRESSION_NONE) {
+        input_init(&in, reader, file.offset, file.offset + file.bytes, LIMIT_MIB);
+    } else {
+        if ((code = files_read_text(reader, &file, &text, err)))
+            return code;
+        input_init_memory(&in, text.data, text.length, text.length);
+    }
+    return parse_file(&in, format, arena, ret_toc, err);
+}
+
+/* The files are known: what they hold, and which is whose. */
+static enum errc read_files(struct source_reader *reader, struct members *members,
+                            enum archive_format format, struct arena *arena, struct toc *ret_toc,
+                            struct error *err)
+{
+    if (members_sort(members, err))
+        return err->code;
+    if (read_file(reader, members, format, arena, ret_toc, err))
+        return error_wrap(err, "table of contents");
+    return files_assign(reader, members, arena, ret_toc, err);
+}
+
+/* `in` stands at the first header. */
+static enum errc read_tar(struct input *in, struct arena *arena, struct toc *ret_toc,
+                          struct error *err)
+{
+    ARENA_GUARD struct arena scratch = {0};
+    struct members members = {0};
+    input_move(in, 0, in->reader->source->size_bytes);
+    in->first_read = header_read_bytes;
+    if (tar_read_members(in, &scratch, &members, err) ||
+        read_files(in->reader, &members, FORMAT_TAR, arena, ret_toc, err))
+        return error_wrap(err, "archive in tar format");
+    return RR_OK;
+}
+
 static uint64_t first_end(uint64_t total_bytes)
 {
     return total_bytes < LIMIT_TOC_BYTES ? total_bytes : LIMIT_TOC_BYTES;
@@ -191,7 +264,12 @@ enum errc toc_read(struct source_reader *reader, struct arena *arena, struct toc
 {
     uint64_t total_bytes = reader->source->size_bytes;
     INPUT_GUARD struct input in;
+    bool is_tar;
     input_init(&in, reader, 0, first_end(total_bytes), LIMIT_MIB);
+    if (tar_is_tar(&in, &is_tar, err))
+        return error_wrap(err, "the first bytes");
+    if (is_tar)
+        return read_tar(&in, arena, ret_toc, err);
     if (parse_all(&in, total_bytes, true, arena, ret_toc, err))
         return error_wrap(err, "table of contents");
     return RR_OK;

@@ -5,6 +5,7 @@
  */
 #include "lib/archive/toc_entries.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,6 +212,23 @@ static enum errc parse_offset(struct parser *p, struct entry *entry, struct erro
 
 /* Fields that contradict each other: a table whose data would be left out must not look like a
  * table without. */
+/* In tar and directory format: where the data are, as _ArchiveEntry() of pg_backup_tar.c and
+ * pg_backup_directory.c name it. That of large objects is the name of their list, or of nothing. */
+static enum errc parse_file_name(struct parser *p, struct entry *entry, struct error *err)
+{
+    char name[TOC_TEXT_SHORT_BYTES], own[TOC_TEXT_SHORT_BYTES];
+    bool is_null;
+    enum errc code = toc_text_short(p->in, "name of a file", name, &is_null, err);
+    if (code)
+        return code;
+    snprintf(own, sizeof own, "%d.dat", (int)entry->dump_id);
+    if (*name && entry->kind == ENTRY_TABLE_DATA && strcmp(name, own) != 0)
+        return input_corrupt(p->in, err, "the data of entry %d are not in '%s'",
+                             (int)entry->dump_id, own);
+    entry->offset_state = *name ? OFFSET_UNKNOWN : OFFSET_NO_DATA;
+    return RR_OK;
+}
+
 static enum errc check_data(const struct parser *p, const struct entry *entry, struct error *err)
 {
     bool may_have_data = entry->kind == ENTRY_TABLE_DATA || entry->kind == ENTRY_BLOBS;
@@ -218,7 +236,7 @@ static enum errc check_data(const struct parser *p, const struct entry *entry, s
         return input_corrupt(p->in, err, "a %s entry %s data", entry_kind_name(entry->kind),
                              entry->has_data ? "with" : "without");
     if (entry->has_data == (entry->offset_state == OFFSET_NO_DATA))
-        return input_corrupt(p->in, err, "the offset contradicts the mark of entries with data");
+        return input_corrupt(p->in, err, "the place contradicts the mark of entries with data");
     if (entry->has_data && entry->section != SECTION_DATA)
         return input_corrupt(p->in, err, "data outside the data section");
     return RR_OK;
@@ -238,7 +256,8 @@ static enum errc parse_entry(struct parser *p, struct entry *entry, struct error
     if (code == RR_OK)
         code = parse_dependencies(p, entry, err);
     if (code == RR_OK)
-        code = parse_offset(p, entry, err);
+        code = p->toc->format == FORMAT_CUSTOM ? parse_offset(p, entry, err)
+                                               : parse_file_name(p, entry, err);
     if (code == RR_OK)
         code = check_data(p, entry, err);
     return code;

@@ -6,9 +6,8 @@
 #include "lib/base/str.h"
 
 enum {
-    FORMAT_CUSTOM = 1,
-    FORMAT_TAR = 3,
-    FORMAT_DIRECTORY = 5,
+    BYTE_CUSTOM = 1,
+    BYTE_FILES = 3, /* tar, and the table of contents of the directory format too */
     MINOR_OLDEST = 12,
     MINOR_NEWEST = 16,
     MINOR_COMPRESSION_ALGORITHM = 15,
@@ -45,8 +44,7 @@ static enum errc parse_magic(struct input *in, struct error *err)
         return code;
     if (have == sizeof begin && memcmp(begin, magic, sizeof magic) == 0)
         return RR_OK;
-    error_set(err, ERR_ARCHIVE_CORRUPT,
-              have ? "not a pg_dump archive in custom format" : "the archive is empty");
+    error_set(err, ERR_ARCHIVE_CORRUPT, have ? "not a pg_dump archive" : "the archive is empty");
     return error_hint(err, "%s", guess_content(begin, have));
 }
 
@@ -122,15 +120,16 @@ static enum errc check_version(struct input *in, struct arena *arena, struct toc
         err, "it was made before PostgreSQL 9.0: restore it with pg_restore and dump it again");
 }
 
-static enum errc check_format(unsigned format, struct error *err)
+/* The byte of the header against where the header was found. */
+static enum errc check_format(unsigned byte, const struct toc *toc, struct error *err)
 {
-    if (format == FORMAT_CUSTOM)
+    if (byte == (toc->format == FORMAT_CUSTOM ? BYTE_CUSTOM : BYTE_FILES))
         return RR_OK;
-    if (format != FORMAT_TAR && format != FORMAT_DIRECTORY)
-        return error_set(err, ERR_ARCHIVE_CORRUPT, "unknown archive format %u", format);
-    error_set(err, ERR_ARCHIVE_UNSUPPORTED, "an archive in %s format",
-              format == FORMAT_TAR ? "tar or directory" : "directory");
-    return error_hint(err, "make backups with pg_dump -Fc");
+    if (byte != BYTE_FILES)
+        return error_set(err, ERR_ARCHIVE_CORRUPT, "archive format %u where it cannot be", byte);
+    error_set(err, ERR_ARCHIVE_UNSUPPORTED,
+              "this is the table of contents of an archive in directory format, without its data");
+    return error_hint(err, "name the folder that it lies in, with a slash at the end");
 }
 
 enum errc toc_header_parse(struct input *in, struct arena *arena, struct toc *toc,
@@ -154,7 +153,7 @@ enum errc toc_header_parse(struct input *in, struct arena *arena, struct toc *to
     if (toc->int_size != 4 || (toc->offset_size != 4 && toc->offset_size != 8))
         return input_corrupt(in, err, "numbers of %d and offsets of %d bytes", toc->int_size,
                              toc->offset_size);
-    code = check_format(fields[FORMAT], err);
+    code = check_format(fields[FORMAT], toc, err);
     if (code == RR_OK)
         code = parse_compression(in, toc, err);
     if (code == RR_OK)

@@ -61,6 +61,8 @@
 #define LIMIT_TOC_STRING_BYTES ((size_t)1024 * LIMIT_MIB - 1)
 #define LIMIT_STATEMENT_BYTES ((size_t)1024 * LIMIT_MIB - 1)
 #define LIMIT_CHUNK_BYTES ((size_t)1024 * LIMIT_MIB - 1) /* one chunk of a data block */
+#define LIMIT_ARCHIVE_MEMBERS ((size_t)1000000) /* of a tar or directory */
+#define LIMIT_BLOBS_TOC_BYTES (64 * LIMIT_MIB)  /* one list of large objects */
 #define LIMIT_READ_BYTES (4 * LIMIT_MIB)                 /* one ranged read of a worker */
 #define LIMIT_ZSTD_WINDOW_LOG 27 /* 128 MiB, what pg_dump -Z zstd:long may use */
 #define LIMIT_COPY_PIECE_BYTES (128 * LIMIT_KIB)

@@ -15,6 +15,7 @@ from support.reconciler import Reconciler, Run
 from support.wide_schema import make_wide
 
 HOWS = ("file", "redirect", "pipe")
+FORMATS = ("custom", "tar")
 
 
 def compressions(major: int) -> list[str]:
@@ -78,8 +79,18 @@ def test_every_way_of_dumping_loads_exactly(servers, tmp_path, major, compressio
     servers.clean()
 
 
+@pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("major", MAJORS)
-@pytest.mark.parametrize("options", [("--inserts",), ("--column-inserts", "--rows-per-insert=100"), ("--inserts", "-Z0")], ids=" ".join)
+def test_every_way_of_dumping_a_tar_loads_exactly(servers, tmp_path, major, how):
+    server, editions = servers.get(major), servers.editions(major)
+    path = server.dump(editions.template(1), tmp_path / "x.tar", how, options=("-Ft",))
+    load(server, path, "loaded", tmp_path=tmp_path).expect(0)
+    assert editions.fingerprint(1).difference(fingerprint(server, "loaded")) == ""
+    servers.clean()
+
+
+@pytest.mark.parametrize("major", MAJORS)
+@pytest.mark.parametrize("options", [("--inserts",), ("--column-inserts", "--rows-per-insert=100"), ("--inserts", "-Z0"), ("--inserts", "-Ft")], ids=" ".join)
 def test_inserts_load_exactly(servers, tmp_path, major, options):
     server, editions = servers.get(major), servers.editions(major)
     path = server.dump(editions.template(1), tmp_path / "x.dump", "pipe", options=options)
@@ -88,11 +99,13 @@ def test_inserts_load_exactly(servers, tmp_path, major, options):
     servers.clean()
 
 
-@pytest.mark.parametrize("jobs", ["1", "4"])
+@pytest.mark.parametrize("format, jobs", [("custom", "1"), ("custom", "4"), *((format, "4") for format in FORMATS[1:])])
 @pytest.mark.parametrize("major", MAJORS)
-def test_everything_that_pg_dump_knows_is_loaded_as_pg_restore_does(servers, wide, tmp_path, major, jobs):
+def test_everything_that_pg_dump_knows_is_loaded_as_pg_restore_does(servers, wide, tmp_path, major, format, jobs):
     server = servers.get(major)
     archive, reference, reference_dump = wide(major)
+    if format != "custom":
+        archive = server.dump("template_edition_wide", tmp_path / "x", options=(f"--format={format}",))
     load(server, archive, "loaded", "--jobs", jobs, tmp_path=tmp_path).expect(0)
     assert reference.difference(fingerprint(server, "loaded")) == ""
     assert full_dump(server, "loaded") == reference_dump
@@ -125,10 +138,28 @@ def test_an_archive_of_an_older_version_is_loaded_by_the_newest_server(servers, 
     servers.clean()
 
 
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("major", [14, 16, 17, 18])
+def test_many_large_objects_are_loaded_with_owner_and_grants(servers, tmp_path, major, format):
+    """From 17 on pg_dump writes them in groups of a thousand, each with an entry and a list of its own."""
+    server = servers.get(major)
+    servers.editions(major)  # makes the roles
+    server.create_database("objects", template="template0")
+    server.sql("SELECT lo_from_bytea(20000 + i, CASE WHEN i % 7 = 0 THEN ''::bytea ELSE convert_to(repeat(md5(i::text), i % 90), 'UTF8') END) FROM generate_series(1, 2300) i;"
+               "DO $$ BEGIN FOR i IN 1..40 LOOP EXECUTE format('GRANT SELECT ON LARGE OBJECT %s TO PUBLIC', 20000 + i * 50); END LOOP; END $$", database="objects")
+    path = server.dump("objects", tmp_path / "x", options=(f"--format={format}",))
+    load(server, path, "loaded", tmp_path=tmp_path).expect(0)
+    content = "SELECT count(*) || md5(string_agg(oid || ' ' || lomacl::text || md5(lo_get(oid)), ',' ORDER BY oid)) FROM (SELECT oid, coalesce(lomacl::text, '') AS lomacl FROM pg_largeobject_metadata) o"
+    assert server.one(content, database="loaded") == server.one(content, database="objects")
+    assert server.one("SELECT count(*) FROM pg_largeobject_metadata", database="loaded") == 2300
+    servers.clean()
+
+
+@pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("options", [("--schema-only",), ("--exclude-table-data=shop.users*", "--section=pre-data", "--section=data"), ("--no-comments", "--no-acl"), ("--schema=shop",), ("--table=shop.notes",)], ids=" ".join)
-def test_partial_dumps_load_like_pg_restore(servers, server, tmp_path, options):
+def test_partial_dumps_load_like_pg_restore(servers, server, tmp_path, options, format):
     """What the user left out on purpose stays out; what is there is all there."""
-    path = server.dump(servers.editions(server.major).template(1), tmp_path / "x.dump", options=options)
+    path = server.dump(servers.editions(server.major).template(1), tmp_path / "x.dump", options=(f"--format={format}", *options))
     for name in ("reference", "loaded"):
         server.sql(f"CREATE DATABASE {name} TEMPLATE template0")
         if "--table=shop.notes" in options:
@@ -139,9 +170,10 @@ def test_partial_dumps_load_like_pg_restore(servers, server, tmp_path, options):
     assert fingerprint(server, "reference").difference(fingerprint(server, "loaded")) == ""
 
 
-def test_an_empty_archive_is_fine(server, tmp_path):
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_empty_archive_is_fine(server, tmp_path, format):
     server.create_database("empty", template="template0")
-    load(server, server.dump("empty", tmp_path / "x.dump"), "loaded", tmp_path=tmp_path).expect(0)
+    load(server, server.dump("empty", tmp_path / "x.dump", options=(f"--format={format}",)), "loaded", tmp_path=tmp_path).expect(0)
 
 
 def test_an_archive_without_offsets_is_really_without(servers, server, tmp_path):
@@ -168,11 +200,12 @@ def test_a_load_into_a_database_with_tables_fails_and_says_so(servers, server, t
     assert fingerprint(server, "loaded") == before
 
 
-def test_an_archive_is_loaded_straight_from_s3(servers, server, s3, tmp_path):
-    path = server.dump(servers.editions(server.major).template(1), tmp_path / "x.dump")
-    bucket = s3.bucket("archives")
+@pytest.mark.parametrize("format", ["custom", "tar"])
+def test_an_archive_is_loaded_straight_from_s3(servers, server, s3, tmp_path, format):
+    path = server.dump(servers.editions(server.major).template(1), tmp_path / "x.dump", options=(f"--format={format}",))
+    bucket = s3.bucket(f"archives-{format}")
     bucket.put("a b/ä.dump", path)
     server.sql("CREATE DATABASE loaded TEMPLATE template0")
     program = Reconciler(tmp_path / "home", {**server.environment(), **s3.environment()})
-    program.run("load", "s3://archives/a b/ä.dump", "--dbname", "loaded").expect(0)
+    program.run("load", f"s3://archives-{format}/a b/ä.dump", "--dbname", "loaded").expect(0)
     assert fingerprint(server, "loaded") == servers.editions(server.major).fingerprint(1)

@@ -36,6 +36,14 @@ static UNUSED char *read_file(const char *path, size_t *ret_length)
     return bytes;
 }
 
+/* "pg14-gzip-file" is custom format; the other formats are named with their ending. */
+static UNUSED char *read_archive(const char *name, size_t *ret_length)
+{
+    char path[256];
+    snprintf(path, sizeof path, "tests/data/archives/%s%s", name, strchr(name, '.') ? "" : ".dump");
+    return read_file(path, ret_length);
+}
+
 /* What a whole reading found. */
 struct findings {
     uint64_t rows, statements, blobs, plain_bytes;
@@ -215,6 +223,16 @@ static UNUSED enum errc read_whole_bytes(const void *bytes, size_t length, struc
     if (source_reader_open(source, NULL, &reader, err))
         return err->code;
     return read_whole(reader, w, err);
+}
+
+static UNUSED enum errc read_toc_bytes(const void *bytes, size_t length, struct arena *arena,
+                                       struct toc *ret_toc, struct error *err)
+{
+    SOURCE_GUARD struct source *source = source_from_memory(bytes, length, "test");
+    SOURCE_READER_GUARD struct source_reader *reader = NULL;
+    if (source_reader_open(source, NULL, &reader, err))
+        return err->code;
+    return toc_read(reader, arena, ret_toc, err);
 }
 
 /* A source in memory whose reads are counted, and may be answered by a function. */

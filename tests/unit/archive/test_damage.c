@@ -33,6 +33,8 @@ static const struct subject subjects[] = {
     {"pg17-gzip-pipe-schema", 1, 1},
     {"pg18-zstd-append-statistics", 31, 31},
     {"pg18-gzip-pipe-statistics", 13, 61},
+    {"pg14-none-tar.tar", 1, 31},
+    {"pg18-none-tar-inserts.tar", 31, 61},
 };
 enum { SUBJECTS = sizeof subjects / sizeof subjects[0], HANG_SECONDS = 300 };
 
@@ -45,14 +47,12 @@ struct sample {
 
 static void open_sample(const struct subject *subject, struct sample *sample)
 {
-    char path[256];
-    snprintf(path, sizeof path, FOLDER "%s.dump", subject->name);
-    sample->bytes = read_file(path, &sample->length);
+    sample->bytes = read_archive(subject->name, &sample->length);
     ARENA_GUARD struct arena arena = {0};
     struct toc toc;
     struct error err = ERROR_INIT;
     struct whole whole = {0};
-    if (toc_parse(sample->bytes, sample->length, sample->length, &arena, &toc, &err) ||
+    if (read_toc_bytes(sample->bytes, sample->length, &arena, &toc, &err) ||
         read_whole_bytes(sample->bytes, sample->length, &whole, &err))
         fail_msg("%s: %s", subject->name, err.text);
     sample->right = whole.found;
