@@ -28,8 +28,9 @@ static bool is_away(const struct run *run)
     return journal_get(&run->journal, J_UNDO)[0] != '\0';
 }
 
-/* Whoever has lost the lock of the store as well (it slept, say) has no right to take the one of the
- * database anew: the run that took over may have ended already, and its work is not ours to judge. */
+/* Whoever has lost the lock of the store as well (it slept, say) has no right to take the one of
+ * the database anew: the run that took over may have ended already, and its work is not ours to
+ * judge. */
 static enum errc settle(struct run *run, struct error *err)
 {
     struct error own = ERROR_INIT;
@@ -59,6 +60,7 @@ static enum errc swap_back(struct run *run, struct error *err)
         run_finish(run, OUTCOME_FAILED, errc_reason(ERR_SMOKE), err->text, &own)) {
         log_error("swapping back failed: the next run goes on with it",
                   LOG_TEXT("cause", own.text));
+        run->outcome.is_application_away = is_away(run);
         return err->code;
     }
     return error_hint(
@@ -88,10 +90,9 @@ static enum errc undo(struct run *run, struct error *err)
  * is the next run's. */
 enum { IMPATIENCE_MS = 15000 };
 
-static void be_impatient(struct run *run, const struct error *err)
+void run_be_impatient(struct run *run, enum errc code)
 {
-    bool is_store_away =
-        err->code == ERR_API || err->code == ERR_ANSWER_LOST || err->code == ERR_UNAUTHENTICATED;
+    bool is_store_away = code == ERR_API || code == ERR_ANSWER_LOST || code == ERR_UNAUTHENTICATED;
     if (run->store->kube && is_store_away)
         kube_set_patience(run->store->kube, IMPATIENCE_MS);
 }
@@ -100,10 +101,16 @@ enum errc run_handle_failure(struct run *run, struct error *err)
 {
     checksum_stop(run);
     run->is_ending = true;
-    be_impatient(run, err);
+    run_be_impatient(run, err->code);
     application_be_deaf(run, true);
-    if (journal_is_idle(&run->journal) || is_overtaken(run, err))
+    if (journal_is_idle(&run->journal))
         return err->code;
+    if (is_overtaken(run, err)) {
+        /* Whoever has overtaken us brings it back; where somebody only deleted the lock, nobody
+         * does before the next run. */
+        run->outcome.is_application_away = is_away(run);
+        return err->code;
+    }
     if (is_session_lost(run, err))
         return settle(run, err);
     if (!run->has_committed)

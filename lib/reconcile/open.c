@@ -121,6 +121,7 @@ static enum errc sweep(struct run *run, enum errc code, struct error *err)
     if (!may_sweep(run, code))
         return code;
     log_set_phase("Recover");
+    run_be_impatient(run, code);
     const char *left_alone = run_that_may_have_swapped(j);
     if (code && left_alone && journal_get(j, J_UNDO)[0])
         run->outcome.is_application_away = true;
@@ -142,5 +143,8 @@ enum errc run_open(struct run *run, struct error *err)
     enum errc code = take_store_lock(run, err);
     if (code)
         return code;
-    return sweep(run, open_locked(run, err), err);
+    if ((code = sweep(run, open_locked(run, err), err)))
+        return code;
+    application_be_deaf(run, false); /* recovery may have been deaf; what comes now need not be */
+    return RR_OK;
 }

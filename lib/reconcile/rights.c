@@ -142,11 +142,22 @@ void rights_of(struct arena *arena, const struct spec *spec, const char *state,
     *ret_rights = rights;
 }
 
+/* YAML reads a name like 42, 1e3 or null as something else than a text. */
+static bool is_plain_word(const char *word)
+{
+    static const char *const taken[] = {"null", "true", "false", "yes", "no",
+                                        "on",   "off",  "y",     "n",   NULL};
+    for (size_t i = 0; taken[i]; i++)
+        if (strcmp(word, taken[i]) == 0)
+            return false;
+    return word[0] >= 'a' && word[0] <= 'z';
+}
+
 static void render_list(struct str *text, const char *word, const char *const *items, size_t count)
 {
     str_printf(text, "    %s: [", word);
     for (size_t i = 0; i < count && items[i]; i++)
-        str_printf(text, "%s%s", i ? ", " : "", items[i]);
+        str_printf(text, is_plain_word(items[i]) ? "%s%s" : "%s\"%s\"", i ? ", " : "", items[i]);
     str_append(text, "]\n");
 }
 
@@ -167,7 +178,9 @@ void rights_render_role(const struct rights *rights, const char *namespace_name,
     str_append(text, "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n"
                      "  name: restore-reconciler\n");
     if (namespace_name)
-        str_printf(text, "  namespace: %s\n", namespace_name);
+        str_printf(text,
+                   is_plain_word(namespace_name) ? "  namespace: %s\n" : "  namespace: \"%s\"\n",
+                   namespace_name);
     str_append(text, "  labels:\n    app.kubernetes.io/name: restore-reconciler\nrules:\n");
     for (size_t i = 0; i < rights->count; i++)
         render_rule(text, &rights->items[i]);

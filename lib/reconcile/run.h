@@ -139,6 +139,8 @@ struct decide_attempts run_attempts(const struct run *run);
 /* A step has failed: undoes, swaps back, settles, or leaves it for the next run. RR_OK (and an
  * empty slot) when it turned out that everything was done after all. */
 enum errc run_handle_failure(struct run *run, struct error *err) RR_MUST_CHECK;
+/* If `code` says that the store is away: what is still tried does not wait for it as long again. */
+void run_be_impatient(struct run *run, enum errc code);
 enum errc run_read_state(struct run *run, struct error *err) RR_MUST_CHECK;
 enum errc run_parse_spec(struct run *run, const char *text, unsigned first_line,
                          struct error *err) RR_MUST_CHECK;

@@ -357,6 +357,7 @@ def test_a_run_that_loses_its_lease_while_a_write_waits_for_the_server_does_not_
     run = shop.run(*SHORT_LEASE)
     assert run.exit == 13 and run.report["reason"] == "FenceLost", run
     assert shop.replicas() == shop.before()["replicas"], run
+    assert run.report["applicationAway"] is True, run  # the Ingress
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------

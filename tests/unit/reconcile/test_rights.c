@@ -108,11 +108,27 @@ static void test_the_role_names_the_state(void **state)
     assert_null(strstr(str_text(&text), "namespace:"));
 }
 
+/* Names that YAML takes for numbers and the like are names all the same. */
+static void test_odd_names_stay_texts(void **state)
+{
+    (void)state;
+    ARENA_GUARD struct arena arena = {0};
+    STR_GUARD struct str text = STR_INIT(8192);
+    struct spec spec = {.database = "x"};
+    struct rights rights;
+    rights_of(&arena, &spec, "1e3", &rights);
+    rights_render_role(&rights, "null", &text);
+    assert_non_null(strstr(str_text(&text), "  namespace: \"null\"\n"));
+    assert_non_null(strstr(str_text(&text), "    resourceNames: [\"1e3\"]\n"));
+    assert_non_null(strstr(str_text(&text), "    resourceNames: [restore-reconciler-1e3]\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_a_configuration_needs),
         cmocka_unit_test(test_the_role_names_the_state),
+        cmocka_unit_test(test_odd_names_stay_texts),
     };
     return cmocka_run_group_tests_name("reconcile/rights", tests, NULL, NULL);
 }
