@@ -220,7 +220,10 @@ static enum errc try_take(struct run *run, struct arena *arena, struct workload 
         return workload_bring_back(run->store->kube, arena, w, -1, err);
     application_note_off(run);
     int64_t before = w->replicas;
+    application_be_deaf(run,
+                        true); /* a patch that is cut off may be done after we have undone it */
     code = workload_take_away(run->store->kube, arena, w, run->work_run_id, run->store->name, err);
+    application_be_deaf(run, false);
     if (!code)
         log_info("scaled to 0", LOG_TEXT("kind", workload_kind_name(w->kind)),
                  LOG_TEXT("name", w->name), LOG_INT("replicas", before));
@@ -321,8 +324,10 @@ static enum errc try_disable(struct run *run, struct arena *arena, struct ingres
         return ingress_enable(run->store->kube, arena, ingress, NULL, service, &left_alone, err);
     }
     application_note_off(run);
+    application_be_deaf(run, true); /* as above */
     code = ingress_disable(run->store->kube, arena, ingress, service, run->work_run_id,
                            run->store->name, err);
+    application_be_deaf(run, false);
     if (!code)
         log_info("pointed at the maintenance Service", LOG_TEXT("ingress", ingress->name),
                  LOG_TEXT("service", application_service(&run->spec)));

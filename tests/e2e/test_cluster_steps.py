@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import os
 import random
+import threading
 
 import pytest
 import yaml
@@ -257,6 +258,24 @@ def test_a_terminated_run_brings_the_application_back_at_once(cluster_shop):
     assert run.report.get("result") == "Interrupted"
     shop.assert_untouched()
     shop.assert_consistent(TODAY)
+
+
+def test_a_run_that_is_terminated_while_a_patch_is_under_way_waits_for_its_answer(shop, api_proxy):
+    """Never: undone before it is done, by a server that was slow, and away for ever without anybody knowing."""
+    shop.identify(url=api_proxy.url)
+    ended = threading.Event()
+
+    def terminate(_):
+        running.terminate()
+        ended.wait(5)
+
+    api_proxy.on(patches("deployments/shop-worker"), Call(terminate))
+    with shop.start() as running:
+        run = running.wait(60)
+        ended.set()
+    run.expect(5, "Interrupted")
+    assert shop.application() == shop.before() and not shop.marks(), run
+    shop.assert_untouched()
 
 
 # --- found before anything is changed ---------------------------------------------------------------------------------
