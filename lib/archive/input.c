@@ -48,6 +48,14 @@ uint64_t input_left(const struct input *in)
 
 enum errc input_wrap(const struct input *in, struct error *err)
 {
+    const struct source_part *part = NULL;
+    /* At the end of a part it is that part which ended. */
+    bool is_at_end = in->position == in->end && in->position > in->window_begin;
+    if (in->reader)
+        part = source_part_at(in->reader->source, in->position - is_at_end);
+    if (part)
+        return error_wrap(err, "'%s', byte %llu", part->name,
+                          (unsigned long long)(in->position - part->begin));
     return error_wrap(err, "byte %llu", (unsigned long long)in->position);
 }
 
@@ -94,7 +102,7 @@ static size_t plan_read(struct input *in)
     if (in->next_read > LIMIT_READ_BYTES)
         in->next_read = LIMIT_READ_BYTES;
     uint64_t wanted = input_left(in) > least_read_bytes ? input_left(in) : least_read_bytes;
-    uint64_t there = in->reader->source->size_bytes - in->position;
+    uint64_t there = source_run_bytes(in->reader->source, in->position);
     uint64_t most = wanted < there ? wanted : there;
     return most < in->next_read ? (size_t)most : in->next_read;
 }

@@ -7,6 +7,9 @@
 /* Where the next byte stands. */
 enum { BETWEEN, PLAIN, IN_LITERAL, AFTER_ESCAPE, IN_IDENTIFIER, COMPLETE };
 
+/* Statements are one line feed apart; behind the last one come two more. */
+enum { END_LINE_FEEDS = 2 };
+
 static const char statement_begin[] = "INSERT INTO ";
 
 void insert_splitter_init(struct insert_splitter *splitter, bool standard_strings)
@@ -128,6 +131,7 @@ static enum errc take_part(struct insert_splitter *splitter, struct error *err)
 static void skip_space(struct insert_splitter *splitter)
 {
     while (splitter->piece_length && is_space(*splitter->piece)) {
+        splitter->line_feeds += *splitter->piece == '\n';
         splitter->piece++;
         splitter->piece_length--;
     }
@@ -139,6 +143,7 @@ enum errc insert_splitter_next(struct insert_splitter *splitter, const char **re
     if (splitter->state == COMPLETE) { /* the caller has done with that one */
         str_clear(&splitter->statement);
         splitter->previous = 0;
+        splitter->line_feeds = 0;
         splitter->state = BETWEEN;
     }
     if (splitter->state == BETWEEN)
@@ -157,8 +162,14 @@ enum errc insert_splitter_next(struct insert_splitter *splitter, const char **re
 
 enum errc insert_splitter_finish(const struct insert_splitter *splitter, struct error *err)
 {
-    if (splitter->state == BETWEEN || splitter->state == COMPLETE)
+    if (splitter->state == BETWEEN && splitter->line_feeds >= END_LINE_FEEDS)
         return RR_OK;
+    if (splitter->state == BETWEEN || splitter->state == COMPLETE)
+        return error_set(
+            err, ERR_ARCHIVE_CORRUPT,
+            "the data end behind statement %llu without the empty lines that end them: "
+            "they are cut off",
+            (unsigned long long)splitter->statements);
     return error_set(err, ERR_ARCHIVE_CORRUPT, "the data end inside statement %llu",
                      (unsigned long long)splitter->statements + 1);
 }

@@ -34,6 +34,7 @@ struct insert_splitter {
     const char *piece;
     size_t piece_length;
     struct str statement; /* as far as it is known */
+    size_t line_feeds;    /* since the last statement */
 };
 
 /* `standard_strings`: what the archive's STDSTRINGS entry says. */
@@ -49,8 +50,9 @@ void insert_splitter_feed(struct insert_splitter *splitter, const char *bytes, s
 enum errc insert_splitter_next(struct insert_splitter *splitter, const char **ret_statement,
                                size_t *ret_length, struct error *err) RR_MUST_CHECK;
 
-/* The stream has ended: it must not have ended inside a statement. Nothing else marks the end of
- * such data; that the stream itself was complete is proved by data_pull(). */
+/* The stream has ended: it must not have ended inside a statement, and the two empty lines that
+ * pg_dump writes behind the last one (dumpTableData_insert()) must be there. They are all that
+ * marks the end of such data where the stream has no end of its own, as in a file of its own. */
 enum errc insert_splitter_finish(const struct insert_splitter *splitter,
                                  struct error *err) RR_MUST_CHECK;
 

@@ -254,6 +254,21 @@ static enum errc read_tar(struct input *in, struct arena *arena, struct toc *ret
     return RR_OK;
 }
 
+static enum errc read_directory(struct source_reader *reader, struct arena *arena,
+                                struct toc *ret_toc, struct error *err)
+{
+    ARENA_GUARD struct arena scratch = {0};
+    const struct source *source = reader->source;
+    struct members members = {0};
+    for (size_t i = 0; i < source->part_count; i++)
+        if (members_add(&members, &scratch, source->parts[i].name, source->parts[i].begin,
+                        source->parts[i].size_bytes, err))
+            return err->code;
+    if (read_files(reader, &members, FORMAT_DIRECTORY, arena, ret_toc, err))
+        return error_wrap(err, "archive in directory format");
+    return RR_OK;
+}
+
 static uint64_t first_end(uint64_t total_bytes)
 {
     return total_bytes < LIMIT_TOC_BYTES ? total_bytes : LIMIT_TOC_BYTES;
@@ -263,8 +278,10 @@ enum errc toc_read(struct source_reader *reader, struct arena *arena, struct toc
                    struct error *err)
 {
     uint64_t total_bytes = reader->source->size_bytes;
-    INPUT_GUARD struct input in;
+    INPUT_GUARD struct input in = {0};
     bool is_tar;
+    if (reader->source->part_count)
+        return read_directory(reader, arena, ret_toc, err);
     input_init(&in, reader, 0, first_end(total_bytes), LIMIT_MIB);
     if (tar_is_tar(&in, &is_tar, err))
         return error_wrap(err, "the first bytes");

@@ -63,17 +63,17 @@ static void make_room(struct collection *collection)
     collection->capacity = capacity;
 }
 
-static enum errc collect(void *context, const char *name, uint64_t size_bytes, struct error *err)
+static enum errc collect(void *context, const struct store_object *object, struct error *err)
 {
     (void)err;
     struct collection *collection = context;
     struct instant taken_at;
-    if (!pattern_match(collection->pattern, name, &taken_at))
+    if (!pattern_match(collection->pattern, object->name, &taken_at))
         return RR_OK;
     if (collection->count == collection->capacity)
         make_room(collection);
-    collection->backups[collection->count++] =
-        make_backup(collection->arena, collection->folder, name, size_bytes, taken_at);
+    collection->backups[collection->count++] = make_backup(
+        collection->arena, collection->folder, object->name, object->size_bytes, taken_at);
     return RR_OK;
 }
 
@@ -150,9 +150,11 @@ static void set_candidate(struct candidate *candidate, const char *name, uint64_
     candidate->is_set = true;
 }
 
-static enum errc consider(void *context, const char *name, uint64_t size_bytes, struct error *err)
+static enum errc consider(void *context, const struct store_object *object, struct error *err)
 {
     (void)err;
+    const char *name = object->name;
+    const uint64_t size_bytes = object->size_bytes;
     struct choice *choice = context;
     struct candidate *before = &choice->before, *after = &choice->after;
     struct instant taken_at;

@@ -4,8 +4,9 @@
  * A backup's instant is read out of its name with a strptime pattern (pattern.h says which subset;
  * a pattern without zone means UTC), never guessed from modification times. The pattern must match
  * the whole name below the location's folder; slashes in it are sub-folders. Names that do not
- * match are not backups. Two names for one instant are ambiguous when that instant is asked for.
- * Listing is paginated and bounded (LIMIT_LIST_OBJECTS).
+ * match are not backups. A pattern that ends with a slash is that of folders: a backup is then all
+ * objects in one (pg_dump's directory format). Two names for one instant are ambiguous when that
+ * instant is asked for. Listing is paginated and bounded (LIMIT_LIST_OBJECTS).
  */
 #ifndef RR_BACKUP_CATALOG_H
 #define RR_BACKUP_CATALOG_H
@@ -35,7 +36,7 @@ struct backup {
     const char *name;       /* below the location */
     const char *url;        /* s3://bucket/key or file:///path */
     struct location object; /* for backup_open(); its url is the one above */
-    uint64_t size_bytes;
+    uint64_t size_bytes;    /* 0 of a folder: nobody has added it up */
 };
 
 /* Checks a pattern offline: ERR_CONFIG for unknown directives, no day named ... (pattern.h). */
@@ -67,7 +68,9 @@ struct backup_checksum {
     size_t part_count;
 };
 
-/* Opens the object for ranged reads, pinned to its identity as of now. Caller: source_free(). The
+/* Opens the object for ranged reads, pinned to its identity as of now. Of a folder (a path that
+ * ends with a slash, or a folder of files) all objects are opened, as the parts of one source, each
+ * pinned to its own identity. Caller: source_free(). The
  * CA file for TLS and credentials come from the environment (AWS_CA_BUNDLE, SSL_CERT_FILE,
  * AWS_ACCESS_KEY_ID ...). ERR_BACKUP_NOT_FOUND, ERR_OBJECT_STORE_DENIED, ERR_CREDENTIALS ... */
 enum errc backup_open(const struct location *object, const struct cancel *cancel,

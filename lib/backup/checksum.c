@@ -156,6 +156,10 @@ enum errc backup_find_checksum(const struct location *object, const struct cance
 {
     struct backup_checksum checksum = {0};
     const struct store_ops *store = store_of(object->kind);
+    if (location_is_folder(object)) {
+        *ret_checksum = checksum;
+        return RR_OK;
+    }
     if (find_side_file(object, cancel, arena, &checksum, err))
         return err->code;
     if (!checksum.is_known && store->stored_checksum &&

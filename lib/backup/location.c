@@ -155,6 +155,21 @@ enum errc location_parse(struct arena *arena, const char *url, struct location *
     return RR_OK;
 }
 
+struct location location_copy(struct arena *arena, const struct location *location)
+{
+    return (struct location){
+        .kind = location->kind,
+        .bucket = arena_strdup(arena, location->bucket),
+        .path = arena_strdup(arena, location->path),
+        .url = arena_strdup(arena, location->url),
+    };
+}
+
+bool location_is_folder(const struct location *location)
+{
+    return text_has_suffix(location->path, "/");
+}
+
 struct location location_join(struct arena *arena, const struct location *folder, const char *name)
 {
     const char *slash = *folder->path == '\0' || text_has_suffix(folder->path, "/") ? "" : "/";

@@ -29,6 +29,12 @@ struct location {
 enum errc location_parse(struct arena *arena, const char *url, struct location *ret_location,
                          struct error *err) RR_MUST_CHECK;
 
+/* A copy whose strings live in the arena. */
+struct location location_copy(struct arena *arena, const struct location *location);
+
+/* Whether it is written as a folder: with a slash at its end. */
+bool location_is_folder(const struct location *location);
+
 /* The object `name` below the folder, one slash in between. Any name is taken as it is. */
 struct location location_join(struct arena *arena, const struct location *folder, const char *name);
 

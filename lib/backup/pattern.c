@@ -128,6 +128,8 @@ static bool is_path_sane(const char *text)
 {
     for (const char *part = text;; part++) {
         size_t length = strcspn(part, "/");
+        if (length == 0 && !*part && part != text)
+            return true; /* a slash at the end: folders are meant */
         if (length == 0 || (length == 1 && part[0] == '.') ||
             (length == 2 && part[0] == '.' && part[1] == '.'))
             return false;
@@ -163,6 +165,7 @@ enum errc pattern_parse(const char *text, struct pattern *ret_pattern, struct er
         return refuse(err, text, "holds an empty, '.' or '..' part between slashes");
     for (const char *p = text; *p; p++)
         pattern.folder_count += *p == '/';
+    pattern.is_folder = text_has_suffix(text, "/");
     *ret_pattern = pattern;
     return RR_OK;
 }

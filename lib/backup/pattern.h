@@ -6,7 +6,8 @@
  * percent sign
  *
  * Digit counts are exact, dates must exist, blanks mean themselves, and a directive that stands
- * twice must say the same both times ("%Y/%m/%d/db-%F.dump"). Without %z or %s a time is UTC. What
+ * twice must say the same both times ("%Y/%m/%d/db-%F.dump"). A pattern that ends with a slash is
+ * that of folders, and so are the names that match it. Without %z or %s a time is UTC. What
  * is finer than the pattern says is zero. Pure; no memory of its own.
  */
 #ifndef RR_BACKUP_PATTERN_H
@@ -30,6 +31,7 @@ struct pattern {
     struct pattern_item items[LIMIT_PATTERN_ITEMS];
     size_t count;
     size_t folder_count; /* slashes: how many sub-folders a name has */
+    bool is_folder;      /* ends with a slash: a backup is a folder of objects */
 };
 
 /* Literals point into `text`, which must outlive the pattern. ERR_CONFIG for unknown directives,
@@ -42,7 +44,8 @@ enum errc pattern_parse(const char *text, struct pattern *ret_pattern,
 /* Whether the whole name matches, and then which instant it names. */
 bool pattern_match(const struct pattern *pattern, const char *name, struct instant *ret_instant);
 
-/* Whether names below the sub-folder `name` (which ends with a slash) could match. */
+/* Whether names below the sub-folder `name` (which ends with a slash) could match. It is no match
+ * itself then. */
 bool pattern_match_folder(const struct pattern *pattern, const char *name);
 
 /* Appends the text with which every matching name of an instant in [from, to] begins: as long as it

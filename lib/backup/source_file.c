@@ -122,10 +122,8 @@ static enum errc refuse_kind(const char *url, mode_t mode, struct error *err)
               S_ISDIR(mode)    ? "folder"
               : S_ISFIFO(mode) ? "pipe"
                                : "device or socket");
-    return error_hint(err, S_ISDIR(mode)
-                               ? "archives of pg_dump's directory format cannot be loaded; "
-                                 "make backups with 'pg_dump -Fc'"
-                               : "archives are read at many places, which needs a file");
+    return error_hint(err, S_ISDIR(mode) ? "a file is meant here"
+                                         : "archives are read at many places, which needs a file");
 }
 
 static enum errc report_open(const char *url, int sys_errno, struct error *err)

@@ -1,10 +1,11 @@
 /*
- * source_s3 - one object of an S3 store as a source.
+ * source_s3 - one object of an S3 store as a source, or all objects of a folder as the parts of
+ * one.
  *
- * Its identity is the ETag at the time it was opened. Every read asks for its range under the
- * condition that the object still has it (If-Match), and looks at ETag, size and range of each
- * answer: a store that ignores conditions or ranges is noticed. A connection that breaks costs only
- * the bytes not yet there.
+ * The identity of an object is its ETag at the time it was opened (of a folder: listed). Every read
+ * asks for its range under the condition that the object still has it (If-Match), and looks at
+ * ETag, size and range of each answer: a store that ignores conditions or ranges is noticed. A
+ * connection that breaks costs only the bytes not yet there.
  */
 #ifndef RR_BACKUP_SOURCE_S3_H
 #define RR_BACKUP_SOURCE_S3_H
@@ -18,5 +19,10 @@
  * say. */
 enum errc source_s3_open(const struct s3_options *options, const struct location *object,
                          struct source **ret_source, struct error *err) RR_MUST_CHECK;
+
+/* The same for all objects directly below the folder, whose path ends with a slash. One listing, no
+ * request for each. ERR_BACKUP_NOT_FOUND when there are none. */
+enum errc source_s3_open_folder(const struct s3_options *options, const struct location *folder,
+                                struct source **ret_source, struct error *err) RR_MUST_CHECK;
 
 #endif

@@ -1,6 +1,8 @@
 /*
  * Backups in a folder of files. Sub-folders are looked into only where the name pattern could
- * match, and so only as deep as it has slashes; what is not a regular file is skipped.
+ * match, and so only as deep as it has slashes; what is not a regular file is skipped. Where
+ * backups are folders themselves, those as deep as the pattern has slashes are told and files are
+ * skipped.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/backup/source_file.h"
+#include "lib/backup/source_files.h"
 #include "lib/backup/store.h"
 #include "lib/base/cancel.h"
 #include "lib/base/limits.h"
@@ -45,7 +48,8 @@ static enum errc report_folder(const struct location *folder, const char *relati
     switch (sys_errno) {
     case ENOENT:
         error_set(err, ERR_LOCATION_MISSING, "there is no folder '%s%s%s'", url, slash, relative);
-        return error_hint(err, "check backups.location; the folder must be on the machine that this runs on");
+        return error_hint(
+            err, "check backups.location; the folder must be on the machine that this runs on");
     case ENOTDIR:
         error_set(err, ERR_LOCATION_MISSING, "'%s%s%s' is not a folder", url, slash, relative);
         return error_hint(err, "backups.location is the folder that holds the backups");
@@ -68,6 +72,24 @@ static bool is_on_the_way(const char *name, const char *prefix)
     return strncmp(name, prefix, a < b ? a : b) == 0;
 }
 
+static size_t count_slashes(const struct str *name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < name->length; i++)
+        count += name->data[i] == '/';
+    return count;
+}
+
+static enum errc tell(const struct store_listing *listing, const struct str *name,
+                      uint64_t size_bytes, struct error *err)
+{
+    if (name->is_cut || !text_has_prefix(str_text(name), listing->prefix))
+        return RR_OK;
+    const struct store_object object = {
+        .name = str_text(name), .size_bytes = size_bytes, .etag = ""};
+    return listing->found(listing->context, &object, err);
+}
+
 static enum errc visit(struct walk *walk, int folder_fd, const char *relative, const char *entry,
                        struct error *err)
 {
@@ -79,14 +101,13 @@ static enum errc visit(struct walk *walk, int folder_fd, const char *relative, c
     struct stat st;
     if (fstatat(folder_fd, entry, &st, 0))
         return RR_OK; /* gone meanwhile, or a link that leads nowhere: not a backup */
-    if (S_ISREG(st.st_mode)) {
-        if (!text_has_prefix(str_text(&name), listing->prefix))
-            return RR_OK;
-        return listing->found(listing->context, str_text(&name), (uint64_t)st.st_size, err);
-    }
+    if (S_ISREG(st.st_mode) && !listing->pattern->is_folder)
+        return tell(listing, &name, (uint64_t)st.st_size, err);
     if (!S_ISDIR(st.st_mode))
         return RR_OK;
     str_append_char(&name, '/');
+    if (listing->pattern->is_folder && count_slashes(&name) == listing->pattern->folder_count)
+        return tell(listing, &name, 0, err);
     if (name.is_cut || !pattern_match_folder(listing->pattern, str_text(&name)))
         return RR_OK;
     return walk_folder(walk, folder_fd, str_text(&name), err);
@@ -142,15 +163,18 @@ static enum errc list(const struct store_listing *listing, struct error *err)
 static enum errc open_source(const struct location *object, const struct cancel *cancel,
                              struct source **ret_source, struct error *err)
 {
-    (void)cancel;
-    return source_file_open(object->path, object->url, ret_source, err);
+    struct stat st;
+    bool is_folder =
+        location_is_folder(object) || (stat(object->path, &st) == 0 && S_ISDIR(st.st_mode));
+    return is_folder ? source_files_open(object, cancel, ret_source, err)
+                     : source_file_open(object->path, object->url, ret_source, err);
 }
 
 static enum errc fetch_small(const struct location *object, const struct cancel *cancel,
                              struct str *ret_text, bool *ret_is_there, struct error *err)
 {
     SOURCE_GUARD struct source *source = NULL;
-    if (open_source(object, cancel, &source, err)) {
+    if (source_file_open(object->path, object->url, &source, err)) {
         if (err->code != ERR_BACKUP_NOT_FOUND)
             return err->code;
         error_clear(err);

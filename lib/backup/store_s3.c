@@ -29,6 +29,14 @@ struct paging {
     struct str token;  /* of the next page, "" for the first and after the last */
     size_t seen_count, page_count;
     bool is_truncated;
+    struct arena arena;   /* folders that the listing tells of, to be listed in turn */
+    struct level *levels; /* the last one found first */
+};
+
+/* A folder above those that are backups. */
+struct level {
+    struct level *next;
+    const char *prefix; /* of all keys in it */
 };
 
 static void paging_release(struct paging *paging)
@@ -36,6 +44,7 @@ static void paging_release(struct paging *paging)
     str_release(&paging->folder);
     str_release(&paging->prefix);
     str_release(&paging->token);
+    arena_release(&paging->arena);
 }
 #define PAGING_GUARD __attribute__((cleanup(paging_release)))
 
@@ -85,11 +94,48 @@ static enum errc take_entry(struct paging *paging, const struct xml_node *entry,
             err, "keep backups in a folder of their own, or let backups.name begin with the text "
                  "that all of them share");
     }
-    const char *name = str_text(&key) + paging->folder.length;
+    const char *name = str_text(&key) + paging->folder.length,
+               *etag = xml_child_text(entry, "ETag");
     if (!text_has_prefix(str_text(&key), str_text(&paging->prefix)))
         return report_listing(paging, "holds keys that were not asked for", err);
+    const struct store_object object = {
+        .name = name, .size_bytes = size_bytes, .etag = etag ? etag : ""};
     bool is_folder_mark = !*name || text_has_suffix(name, "/");
-    return is_folder_mark ? RR_OK : listing->found(listing->context, name, size_bytes, err);
+    return is_folder_mark ? RR_OK : listing->found(listing->context, &object, err);
+}
+
+static size_t count_slashes(const char *name)
+{
+    size_t count = 0;
+    for (; *name; name++)
+        count += *name == '/';
+    return count;
+}
+
+/* A common prefix: a backup, where it is as deep as they are, or a folder to be listed later. */
+static enum errc take_folder(struct paging *paging, const struct xml_node *entry, bool is_encoded,
+                             struct error *err)
+{
+    const struct store_listing *listing = paging->listing;
+    STR_GUARD struct str key = STR_INIT(LIMIT_OBJECT_KEY_BYTES);
+    const char *text = xml_child_text(entry, "Prefix");
+    if (!text || !decode_key(text, is_encoded, &key) || key.is_cut ||
+        !text_has_prefix(str_text(&key), str_text(&paging->prefix)))
+        return report_listing(paging, "holds a malformed prefix", err);
+    if (++paging->seen_count > LIMIT_LIST_OBJECTS)
+        return error_set(err, ERR_TOO_LARGE, "'%s' holds more than %zu folders",
+                         listing->folder->url, LIMIT_LIST_OBJECTS);
+    const char *name = str_text(&key) + paging->folder.length;
+    const struct store_object object = {.name = name, .etag = ""};
+    if (count_slashes(name) == listing->pattern->folder_count)
+        return listing->found(listing->context, &object, err);
+    if (!pattern_match_folder(listing->pattern, name))
+        return RR_OK;
+    struct level *level = arena_alloc(&paging->arena, sizeof *level);
+    level->prefix = arena_strdup(&paging->arena, str_text(&key));
+    level->next = paging->levels;
+    paging->levels = level;
+    return RR_OK;
 }
 
 /* Where the next page begins. A store that says "more" but not where, or the same again, would keep
@@ -118,8 +164,11 @@ static enum errc take_page(struct paging *paging, const struct http_response *re
     if (!text_equal(root->name, "ListBucketResult"))
         return report_listing(paging, "is none: is AWS_ENDPOINT_URL_S3 an S3 store?", err);
     bool is_encoded = text_equal(xml_child_text(root, "EncodingType"), "url");
+    bool wants_folders = paging->listing->pattern->is_folder;
+    const char *wanted = wants_folders ? "CommonPrefixes" : "Contents";
     for (const struct xml_node *node = root->first_child; node; node = node->next)
-        if (text_equal(node->name, "Contents") && take_entry(paging, node, is_encoded, err))
+        if (text_equal(node->name, wanted) &&
+            (wants_folders ? take_folder : take_entry)(paging, node, is_encoded, err))
             return err->code;
     return take_token(paging, root, err);
 }
@@ -133,7 +182,8 @@ static enum errc fetch_page(struct paging *paging, struct error *err)
         {"prefix", str_text(&paging->prefix)},
     };
     size_t count = 3;
-    if (listing->pattern->folder_count == 0) /* what is in sub-folders stays unlisted */
+    /* What is in sub-folders stays unlisted. */
+    if (listing->pattern->folder_count == 0 || listing->pattern->is_folder)
         query[count++] = (struct http_header){"delimiter", "/"};
     if (paging->token.length)
         query[count++] = (struct http_header){"continuation-token", str_text(&paging->token)};
@@ -152,7 +202,7 @@ static enum errc fetch_page(struct paging *paging, struct error *err)
     return take_page(paging, &response, err);
 }
 
-static enum errc list_all(struct paging *paging, struct error *err)
+static enum errc list_pages(struct paging *paging, struct error *err)
 {
     do {
         if (++paging->page_count > LIMIT_LIST_PAGES)
@@ -161,6 +211,35 @@ static enum errc list_all(struct paging *paging, struct error *err)
             return err->code;
     } while (paging->is_truncated);
     return RR_OK;
+}
+
+/* Where folders are meant, level by level: a listing of all their objects may be a thousand times
+ * as long. */
+static enum errc list_all(struct paging *paging, struct error *err)
+{
+    for (;;) {
+        if (list_pages(paging, err))
+            return err->code;
+        const struct level *level = paging->levels;
+        if (!level)
+            return RR_OK;
+        paging->levels = level->next;
+        str_clear(&paging->prefix);
+        str_clear(&paging->token);
+        str_append(&paging->prefix, level->prefix);
+    }
+}
+
+/* A folder is told as the common prefix of what is in it only to who does not ask for more. */
+static void cut_prefix(struct paging *paging)
+{
+    const struct pattern *pattern = paging->listing->pattern;
+    const char *prefix = paging->listing->prefix;
+    if (pattern->is_folder && text_has_suffix(prefix, "/") &&
+        count_slashes(prefix) == pattern->folder_count) {
+        paging->prefix.length--;
+        paging->prefix.data[paging->prefix.length] = '\0';
+    }
 }
 
 static enum errc list(const struct store_listing *listing, struct error *err)
@@ -179,6 +258,7 @@ static enum errc list(const struct store_listing *listing, struct error *err)
     if (paging.folder.length && !text_has_suffix(str_text(&paging.folder), "/"))
         str_append_char(&paging.folder, '/');
     str_printf(&paging.prefix, "%s%s", str_text(&paging.folder), listing->prefix);
+    cut_prefix(&paging);
     return list_all(&paging, err);
 }
 
@@ -187,7 +267,9 @@ static enum errc list(const struct store_listing *listing, struct error *err)
 static enum errc open_source(const struct location *object, const struct cancel *cancel,
                              struct source **ret_source, struct error *err)
 {
-    return source_s3_open(&(struct s3_options){.cancel = cancel}, object, ret_source, err);
+    const struct s3_options options = {.cancel = cancel};
+    return location_is_folder(object) ? source_s3_open_folder(&options, object, ret_source, err)
+                                      : source_s3_open(&options, object, ret_source, err);
 }
 
 /* Whether the listing shows the object. Stores deny what is not there to who may not list. */

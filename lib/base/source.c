@@ -12,6 +12,29 @@ enum errc source_reader_open(const struct source *source, const struct cancel *c
     return source->ops->reader_open(source, cancel, ret_reader, err);
 }
 
+/* The last part that begins at or before the offset: of empty ones and one that is not, the one
+ * that is not. */
+const struct source_part *source_part_at(const struct source *source, uint64_t offset)
+{
+    size_t low = 0, high = source->part_count;
+    if (high == 0 || offset >= source->size_bytes)
+        return NULL;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (source->parts[middle].begin <= offset)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &source->parts[low];
+}
+
+uint64_t source_run_bytes(const struct source *source, uint64_t offset)
+{
+    const struct source_part *part = source_part_at(source, offset);
+    return part ? part->begin + part->size_bytes - offset : source->size_bytes - offset;
+}
+
 enum errc source_read(struct source_reader *reader, uint64_t offset, void *buffer, size_t length,
                       struct error *err)
 {
@@ -22,12 +45,18 @@ enum errc source_read(struct source_reader *reader, uint64_t offset, void *buffe
                          "or damaged",
                          source->name, (unsigned long long)source->size_bytes,
                          (unsigned long long)offset, (unsigned long long)offset + length);
-    if (length == 0)
-        return RR_OK;
-    enum errc code = source->ops->read(reader, offset, buffer, length, err);
-    if (code == RR_OK)
-        reader->read_bytes += length;
-    return code;
+    for (char *at = buffer; length;) {
+        uint64_t run = source_run_bytes(source, offset);
+        size_t piece = length < run ? length : (size_t)run;
+        enum errc code = source->ops->read(reader, offset, at, piece, err);
+        if (code)
+            return code;
+        reader->read_bytes += piece;
+        at += piece;
+        offset += piece;
+        length -= piece;
+    }
+    return RR_OK;
 }
 
 void source_reader_close(struct source_reader *reader)

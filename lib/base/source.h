@@ -6,6 +6,7 @@
  * later read makes sure that it is still the same object: ERR_BACKUP_CHANGED when it is not, never
  * a mixture of two. It is immutable and may be shared by threads. Reading goes through a
  * `struct source_reader`, which has one owner thread and holds what a read needs (a connection).
+ * A source may also be several objects, whose bytes then follow each other: its parts.
  * Implementations live in lib/backup; tests make their own from a buffer (source_from_memory()).
  */
 #ifndef RR_BASE_SOURCE_H
@@ -23,10 +24,17 @@ struct source_reader;
 struct source_ops {
     enum errc (*reader_open)(const struct source *source, const struct cancel *cancel,
                              struct source_reader **ret_reader, struct error *err);
+    /* Of a source of parts, never more than lies in one of them. */
     enum errc (*read)(struct source_reader *reader, uint64_t offset, void *buffer, size_t length,
                       struct error *err);
     void (*reader_close)(struct source_reader *reader);
     void (*free)(struct source *source);
+};
+
+/* One object of several. */
+struct source_part {
+    const char *name; /* below what the source is named */
+    uint64_t begin, size_bytes;
 };
 
 /* First member of every implementation's own struct. */
@@ -35,6 +43,8 @@ struct source {
     uint64_t size_bytes;
     char *name;     /* for people: URL or path, without secrets; owned by the source */
     char *identity; /* ETag or the like, "" if the store has none; owned by the source */
+    const struct source_part *parts; /* without gaps, by name; the implementation's */
+    size_t part_count;               /* 0: one object */
 };
 
 /* First member of every implementation's own reader. */
@@ -52,6 +62,12 @@ enum errc source_reader_open(const struct source *source, const struct cancel *c
  * pass; other errors: ERR_BACKUP_CHANGED, ERR_NETWORK, ERR_IO, ERR_CANCELLED ... */
 enum errc source_read(struct source_reader *reader, uint64_t offset, void *buffer, size_t length,
                       struct error *err) RR_MUST_CHECK;
+
+/* The part that the byte at the offset lies in; NULL for a source of one object, or at its end. */
+const struct source_part *source_part_at(const struct source *source, uint64_t offset);
+
+/* How many bytes from the offset on can be had in one go: up to the end of the part. */
+uint64_t source_run_bytes(const struct source *source, uint64_t offset);
 
 /* NULL is accepted. */
 void source_reader_close(struct source_reader *reader);

@@ -11,11 +11,21 @@ static const struct flag flags[] = {{.name = NULL}};
 static void print_json(const struct backup *backup, const char *when)
 {
     STR_GUARD struct str line = STR_INIT(16 * 1024);
-    str_printf(&line, "{\"timestamp\":\"%s\",\"bytes\":%" PRIu64 ",\"url\":", when,
-               backup->size_bytes);
+    str_printf(&line, "{\"timestamp\":\"%s\",\"bytes\":", when);
+    if (location_is_folder(&backup->object)) /* nobody has added it up */
+        str_append(&line, "null");
+    else
+        str_printf(&line, "%" PRIu64, backup->size_bytes);
+    str_append(&line, ",\"url\":");
     str_append_json(&line, backup->url);
     str_append_char(&line, '}');
     puts(str_text(&line));
+}
+
+static const char *shown_size(struct cli *cli, const struct backup *backup)
+{
+    return location_is_folder(&backup->object) ? "folder"
+                                               : cli_size(cli, (int64_t)backup->size_bytes);
 }
 
 static int main_backups(struct cli *cli, struct error *err)
@@ -37,8 +47,7 @@ static int main_backups(struct cli *cli, struct error *err)
         char when[RFC3339_SIZE];
         rfc3339_render(backups[i].taken_at, when);
         if (cli_is_text(cli))
-            printf("%-22s %12s  %s\n", when, cli_size(cli, (int64_t)backups[i].size_bytes),
-                   backups[i].url);
+            printf("%-22s %12s  %s\n", when, shown_size(cli, &backups[i]), backups[i].url);
         else
             print_json(&backups[i], when);
     }

@@ -101,7 +101,8 @@ static int main_load(struct cli *cli, struct error *err)
 const struct command command_load = {
     .name = "load",
     .arguments = "ARCHIVE",
-    .summary = "load a pg_dump archive (path, file:// or s3://) into an empty database",
+    .summary = "load a pg_dump archive (path, file:// or s3://; a folder ends with /) into an "
+               "empty database",
     .flags = flags,
     .argument_min = 1,
     .argument_max = 1,

@@ -31,7 +31,9 @@ void checksum_start(struct run *run)
         run->outcome.integrity = "unchecked";
         log_warn("the backup has no checksum: damage is noticed only where its structure shows it",
                  LOG_TEXT("backup", run->backup.url),
-                 LOG_TEXT("hint", "put NAME.sha256 beside it, or upload it with a checksum"));
+                 LOG_TEXT("hint", run->source->part_count
+                                      ? "those of the files in a folder are not looked for"
+                                      : "put NAME.sha256 beside it, or upload it with a checksum"));
         return;
     }
     int failed = pthread_create(&job->thread, NULL, checksum_main, job);

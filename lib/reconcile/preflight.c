@@ -51,6 +51,7 @@ static enum errc open_backup(struct run *run, struct error *err)
         (code =
              backup_find_checksum(object, run->options->cancel, &run->arena, &run->checksum, err)))
         return code;
+    run->backup.size_bytes = run->source->size_bytes; /* which of a folder no listing tells */
     log_info("backup chosen", LOG_TEXT("backup", run->backup.url),
              LOG_UINT("bytes", run->source->size_bytes),
              LOG_TEXT("checksum", run->checksum.is_known ? run->checksum.origin : "none"));

@@ -15,7 +15,7 @@ from support.reconciler import Reconciler, Run
 from support.wide_schema import make_wide
 
 HOWS = ("file", "redirect", "pipe")
-FORMATS = ("custom", "tar")
+FORMATS = ("custom", "tar", "directory")
 
 
 def compressions(major: int) -> list[str]:
@@ -79,6 +79,15 @@ def test_every_way_of_dumping_loads_exactly(servers, tmp_path, major, compressio
     servers.clean()
 
 
+@pytest.mark.parametrize("major, compression", [(major, compression) for major in MAJORS for compression in compressions(major)])
+def test_every_compression_of_a_directory_loads_exactly(servers, tmp_path, major, compression):
+    server, editions = servers.get(major), servers.editions(major)
+    path = server.dump(editions.template(1), tmp_path / "x", options=("-Fd", "-Z", compression, "--jobs=2"))
+    load(server, path, "loaded", tmp_path=tmp_path).expect(0)
+    assert editions.fingerprint(1).difference(fingerprint(server, "loaded")) == ""
+    servers.clean()
+
+
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("major", MAJORS)
 def test_every_way_of_dumping_a_tar_loads_exactly(servers, tmp_path, major, how):
@@ -90,10 +99,10 @@ def test_every_way_of_dumping_a_tar_loads_exactly(servers, tmp_path, major, how)
 
 
 @pytest.mark.parametrize("major", MAJORS)
-@pytest.mark.parametrize("options", [("--inserts",), ("--column-inserts", "--rows-per-insert=100"), ("--inserts", "-Z0"), ("--inserts", "-Ft")], ids=" ".join)
+@pytest.mark.parametrize("options", [("--inserts",), ("--column-inserts", "--rows-per-insert=100"), ("--inserts", "-Z0"), ("--inserts", "-Ft"), ("--inserts", "-Fd"), ("--inserts", "-Fd", "-Z0")], ids=" ".join)
 def test_inserts_load_exactly(servers, tmp_path, major, options):
     server, editions = servers.get(major), servers.editions(major)
-    path = server.dump(editions.template(1), tmp_path / "x.dump", "pipe", options=options)
+    path = server.dump(editions.template(1), tmp_path / "x.dump", "file" if "-Fd" in options else "pipe", options=options)
     load(server, path, "loaded", tmp_path=tmp_path).expect(0)
     assert editions.fingerprint(1).difference(fingerprint(server, "loaded")) == ""
     servers.clean()
@@ -200,12 +209,15 @@ def test_a_load_into_a_database_with_tables_fails_and_says_so(servers, server, t
     assert fingerprint(server, "loaded") == before
 
 
-@pytest.mark.parametrize("format", ["custom", "tar"])
+@pytest.mark.parametrize("format", FORMATS)
 def test_an_archive_is_loaded_straight_from_s3(servers, server, s3, tmp_path, format):
     path = server.dump(servers.editions(server.major).template(1), tmp_path / "x.dump", options=(f"--format={format}",))
     bucket = s3.bucket(f"archives-{format}")
-    bucket.put("a b/ä.dump", path)
+    for file in sorted(path.iterdir()) if format == "directory" else []:
+        bucket.put(f"a b/ä.dump/{file.name}", file)
+    if format != "directory":
+        bucket.put("a b/ä.dump", path)
     server.sql("CREATE DATABASE loaded TEMPLATE template0")
     program = Reconciler(tmp_path / "home", {**server.environment(), **s3.environment()})
-    program.run("load", f"s3://archives-{format}/a b/ä.dump", "--dbname", "loaded").expect(0)
+    program.run("load", f"s3://archives-{format}/a b/ä.dump" + ("/" if format == "directory" else ""), "--dbname", "loaded").expect(0)
     assert fingerprint(server, "loaded") == servers.editions(server.major).fingerprint(1)

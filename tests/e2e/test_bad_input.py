@@ -297,6 +297,99 @@ def test_a_tar_is_restored_and_verified(file_shop, tmp_path):
     shop.assert_consistent(MONDAY.edition)
 
 
+@pytest.fixture
+def directory_shop(make_shop, tmp_path):
+    """Makes shops whose backups are folders: MONDAY's is put by the test, this is where it lies until then."""
+
+    def make(store: str, compression: str = "6") -> tuple:
+        shop = make_shop(store=store)
+        shop.state.configure(backups={**shop.state.spec["backups"], "name": "%Y-%m-%d/"})
+        path = shop.server.dump(shop.editions.template(MONDAY.edition), tmp_path / "x", options=("-Fd", "-Z", compression))
+        return shop, path, MONDAY.at[:10]
+
+    return make
+
+
+@pytest.mark.parametrize("store", ["s3", "file"])
+@pytest.mark.parametrize("select", ["exact", "at-or-before"])
+def test_a_folder_of_files_is_restored_by_its_name(directory_shop, store, select):
+    shop, path, name = directory_shop(store)
+    shop.put_directory(name, path)
+    shop.put_directory("2024-12-01", path)
+    if select == "at-or-before":
+        shop.state.configure(backups={**shop.state.spec["backups"], "select": select, "maxAge": "48h"})
+    listed = shop.run(command="backups").expect(0)
+    assert f"{name}/" in listed.text and "2024-12-01/" in listed.text and "toc.dat" not in listed.text, listed
+    shop.state.desire(MONDAY.at if select == "exact" else "2024-12-10T20:00:00Z")
+    run = shop.run().expect(0)
+    assert run.report["backup"] == shop.store.location("shop/") + name + "/" and run.report["integrity"] == "unchecked", run
+    shop.assert_consistent(MONDAY.edition)
+
+
+@pytest.mark.parametrize("store", ["s3", "file"])
+def test_a_folder_that_is_incomplete_is_refused_before_anything_is_made(directory_shop, store):
+    """Never: a table silently empty because its file was not uploaded yet."""
+    shop, path, name = directory_shop(store)
+    shop.put_directory(name, path)
+    for file in sorted(path.iterdir()):
+        shop.store.delete(f"shop/{name}/{file.name}")
+        shop.state.desire(MONDAY.at, request=file.name)
+        run = shop.run().expect(14)
+        assert run.report["reason"] == "ArchiveCorrupt" and f"'{file.name.removesuffix('.gz')}' is missing" in run.text, run
+        shop.store.put(f"shop/{name}/{file.name}", file)
+    shop.store.put(f"shop/{name}/99999.dat.gz", b"x")
+    shop.state.desire(MONDAY.at, request="one more")
+    run = shop.run().expect(14)
+    assert run.report["reason"] == "ArchiveCorrupt" and "99999.dat.gz" in run.text and "belongs to nothing" in run.text, run
+    shop.assert_untouched()
+    shop.store.delete(f"shop/{name}/99999.dat.gz")
+    shop.state.desire(MONDAY.at, request="complete")
+    shop.run().expect(0)
+    shop.assert_consistent(MONDAY.edition)
+
+
+@pytest.mark.parametrize("compression", ["0", "6", "lz4", "zstd:3"])
+def test_a_file_of_a_folder_that_was_cut_off_is_never_loaded(directory_shop, compression):
+    """Never: half a table taken for a whole one."""
+    shop, path, name = directory_shop("file", compression)
+    shop.put_directory(name, path)
+    files = [file for file in sorted(path.iterdir()) if not file.name.startswith("blob_")]
+    for file in random.Random(SEED).sample(files, 6):
+        content = file.read_bytes()
+        cut = random.Random(SEED).randrange(max(1, len(content.rstrip(b"\n"))))
+        shop.store.put(f"shop/{name}/{file.name}", content[:cut])
+        told = f"TORTURE_SEED={SEED}: {file.name} cut to {cut} of {len(content)} bytes"
+        shop.state.desire(MONDAY.at, request=told)
+        run = shop.run()
+        assert run.exit in (10, 14) and run.report["reason"] in ("ArchiveCorrupt", "LoadFailed"), f"{told}: {run}"
+        assert shop.server.oid(shop.database) == shop.live_oid and not shop.ours(), told
+        shop.store.put(f"shop/{name}/{file.name}", content)
+    shop.assert_live_is(TODAY)
+
+
+def test_a_folder_of_something_else_is_told(directory_shop):
+    shop, _, name = directory_shop("file")
+    shop.store.put(f"shop/{name}/notes.txt", b"x")
+    shop.state.desire(MONDAY.at)
+    run = shop.run().expect(14)
+    assert run.report["reason"] == "ArchiveCorrupt" and "'toc.dat' is missing" in run.text, run
+    shop.assert_untouched()
+
+
+@pytest.mark.parametrize("store", ["s3", "file"])
+def test_a_file_of_a_folder_replaced_during_the_load_is_noticed(directory_shop, pg_proxy, store):
+    """Never: a database put together from two backups."""
+    shop, path, name = directory_shop(store)
+    other = shop.server.dump(shop.editions.template(TUESDAY.edition), path.parent / "y", options=("-Fd",))
+    shop.put_directory(name, path)
+    proxy = pg_proxy(shop.server)
+    shop.through(proxy)
+    shop.state.desire(MONDAY.at)
+    proxy.before(sql("CREATE DATABASE .*_rrs"), lambda *_: shop.put_directory(name, other))
+    shop.expect(10, "BackupChanged")
+    shop.assert_untouched()
+
+
 def test_a_flipped_byte_in_the_data_is_found_without_a_checksum(file_shop):
     """Never: a damaged row, where zlib's own checksum can tell."""
     shop = file_shop

@@ -107,6 +107,11 @@ class Shop:
         """Stores a backup, or other content under its name; suffix: of a file beside it."""
         self.store.put(f"shop/{backup.name}{suffix}", self.editions.archive(backup.edition) if content is None else content, **more)
 
+    def put_directory(self, folder: str, path: pathlib.Path):
+        """Stores an archive in directory format, file by file."""
+        for file in sorted(path.iterdir()):
+            self.store.put(f"shop/{folder}/{file.name}", file)
+
     def through(self, proxy: PgProxy):
         """From now on the program reaches the server through this proxy."""
         self.reconciler.environment["PGPORT"] = str(proxy.port)

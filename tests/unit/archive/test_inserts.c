@@ -95,12 +95,16 @@ static void test_every_row_of_the_table_at_every_cut(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct row *row = &rows[i];
-        size_t length = strlen(row->input);
+        STR_GUARD struct str input = STR_INIT(10000);
+        str_append(&input, row->input);
+        if (row->statements)
+            str_append(&input, "\n\n");
+        size_t length = input.length;
         for (size_t cut = 0; cut <= length; cut++) {
             STR_GUARD struct str joined = STR_INIT(10000);
             struct error err = ERROR_INIT;
             uint64_t count;
-            enum errc code = split(row, row->input, length, cut, &joined, &count, &err);
+            enum errc code = split(row, str_text(&input), length, cut, &joined, &count, &err);
             if ((code == RR_OK) != (row->statements != NULL))
                 fail_msg("%s, cut at %zu: '%s' %s", row->name, cut, err.text, str_text(&joined));
             if (row->statements)
@@ -124,11 +128,44 @@ static void test_a_zero_byte_is_refused(void **state)
     }
 }
 
+/* Where a file of statements was cut off between two of them, nothing else tells. */
+static void test_the_empty_lines_at_the_end_are_there(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *input;
+        bool is_whole;
+    } ends[] = {
+        {"", false},
+        {"\n", false},
+        {"\n\n", true},
+        {"INSERT INTO t VALUES (1);", false},
+        {"INSERT INTO t VALUES (1);\n", false},
+        {"INSERT INTO t VALUES (1);\n\n", true},
+        {"INSERT INTO t VALUES (1);\n\n\n", true},
+        {"\n\nINSERT INTO t VALUES (1);\n", false},
+        {"INSERT INTO t VALUES (1);\n\nINSERT INTO t VALUES (2);\n", false},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        size_t length = strlen(ends[i].input);
+        for (size_t cut = 0; cut <= length; cut++) {
+            STR_GUARD struct str joined = STR_INIT(1000);
+            struct error err = ERROR_INIT;
+            uint64_t count;
+            enum errc code = split(&rows[0], ends[i].input, length, cut, &joined, &count, &err);
+            if ((code == RR_OK) != ends[i].is_whole ||
+                (code && !strstr(err.text, "they are cut off")))
+                fail_msg("end %zu, cut at %zu: %s", i, cut, err.text);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_row_of_the_table_at_every_cut),
         cmocka_unit_test(test_a_zero_byte_is_refused),
+        cmocka_unit_test(test_the_empty_lines_at_the_end_are_there),
     };
     return cmocka_run_group_tests_name("archive/inserts", tests, NULL, NULL);
 }

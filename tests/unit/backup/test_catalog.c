@@ -36,6 +36,17 @@ static int make_root(void **state)
         "tree/2024/db.dump",
         "tree/x/12/11/db.dump",
         "tree/2024/12/11/12/db.dump",
+        /* backups that are folders, and a file among them */
+        "dirs/2024-12-08/toc.dat",
+        "dirs/2024-12-08/12.dat",
+        "dirs/2024-12-10/toc.dat",
+        "dirs/2024-12-10x/toc.dat",
+        "dirs/2024-12-11",
+        "dirs/old/2024-12-01/toc.dat",
+        "deep/2024/11/30/toc.dat",
+        "deep/2024/12/01/toc.dat",
+        "deep/2024/12/01/more/12.dat",
+        "deep/2024/12/notes",
         /* zones make names of one instant */
         "zones/2024-12-10 00:00:00Z",
         "zones/2024-12-10 01:00:00+0100",
@@ -121,6 +132,42 @@ static void test_lists_are_complete_and_in_order(void **state)
     }
 }
 
+static void test_backups_that_are_folders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *folder, *pattern, *names[3];
+    } rows[] = {
+        {"dirs", "%F/", {"2024-12-08/", "2024-12-10/"}},
+        {"dirs/", "old/%F/", {"old/2024-12-01/"}},
+        {"deep", "%Y/%m/%d/", {"2024/11/30/", "2024/12/01/"}},
+        {"dirs", "%Fx/", {"2024-12-10x/"}},
+        {"prod", "%F/", {NULL}},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        ARENA_GUARD struct arena arena = {0};
+        struct error err = ERROR_INIT;
+        struct catalog_options options;
+        struct backup *backups;
+        size_t count, want = 0;
+        options_for(&arena, rows[i].folder, rows[i].pattern, &options);
+        if (catalog_list(&options, &arena, &backups, &count, &err))
+            fail_msg("%s: %s", rows[i].folder, err.text);
+        while (rows[i].names[want])
+            want++;
+        if (count != want)
+            fail_msg("%s '%s': %zu instead of %zu", rows[i].folder, rows[i].pattern, count, want);
+        for (size_t n = 0; n < count; n++) {
+            assert_string_equal(backups[n].name, rows[i].names[n]);
+            assert_int_equal(backups[n].size_bytes, 0);
+            SOURCE_GUARD struct source *source = NULL;
+            assert_int_equal(backup_open(&backups[n].object, NULL, &source, &err), RR_OK);
+            assert_true(source->part_count == 1 || n == 0);
+            assert_string_equal(source->parts[source->part_count - 1].name, "toc.dat");
+        }
+    }
+}
+
 static void test_every_backup_of_a_long_list_is_there(void **state)
 {
     (void)state;
@@ -171,6 +218,18 @@ static void test_the_choice(void **state)
          ERR_BACKUP_NOT_FOUND,
          "2024-12-10T01:00:00Z|'2024-12-10T00:00:00Z.dump'|before "
          "it|'2024-12-10T06:00:00Z.dump'|after it"},
+        {"exact, a folder", "dirs", "%F/", "2024-12-10T00:00:00Z", CATALOG_EXACT, 0, RR_OK,
+         "2024-12-10/"},
+        {"exact, a folder below folders", "deep", "%Y/%m/%d/", "2024-12-01T00:00:00Z",
+         CATALOG_EXACT, 0, RR_OK, "2024/12/01/"},
+        {"a folder before", "dirs", "%F/", "2024-12-09T12:00:00Z", CATALOG_AT_OR_BEFORE, 0, RR_OK,
+         "2024-12-08/"},
+        {"a folder before, of last month", "deep", "%Y/%m/%d/", "2024-11-30T12:00:00Z",
+         CATALOG_AT_OR_BEFORE, 86400, RR_OK, "2024/11/30/"},
+        {"a file is no folder", "dirs", "%F/", "2024-12-11T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "the newest is '2024-12-10/' (2024-12-10T00:00:00Z)"},
+        {"no folder at all", "prod", "%F/", "2024-12-11T00:00:00Z", CATALOG_EXACT, 0,
+         ERR_BACKUP_NOT_FOUND, "none of the|'%F/'"},
         {"a nanosecond off", "prod", RFC_NAME, "2024-12-10T00:00:00.000000001Z", CATALOG_EXACT, 0,
          ERR_BACKUP_NOT_FOUND, "'2024-12-10T00:00:00Z.dump'|before it"},
         {"before all", "prod", RFC_NAME, "2020-01-01T00:00:00Z", CATALOG_EXACT, 0,
@@ -313,6 +372,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lists_are_complete_and_in_order),
+        cmocka_unit_test(test_backups_that_are_folders),
         cmocka_unit_test(test_every_backup_of_a_long_list_is_there),
         cmocka_unit_test(test_the_choice),
         cmocka_unit_test(test_folders_without_permission),

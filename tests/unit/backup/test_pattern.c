@@ -41,6 +41,8 @@ static void test_names_that_match(void **state)
         {"%F/%s", "2024-12-10/1733788801", "2024-12-10T00:00:01Z"},
         {"100%%-%F", "100%-2024-12-10", "2024-12-10T00:00:00Z"},
         {"a*b.?%F", "a*b.?2024-12-10", "2024-12-10T00:00:00Z"},
+        {"%F/", "2024-12-10/", "2024-12-10T00:00:00Z"},
+        {"db/%Y/%m/%d/", "db/2024/12/10/", "2024-12-10T00:00:00Z"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct pattern pattern;
@@ -50,6 +52,7 @@ static void test_names_that_match(void **state)
         if (!pattern_match(&pattern, rows[i].name, &instant))
             fail_msg("'%s' should match '%s'", rows[i].name, rows[i].pattern);
         rfc3339_render(instant, time);
+        assert_int_equal(pattern.is_folder, rows[i].pattern[strlen(rows[i].pattern) - 1] == '/');
         assert_string_equal(time, rows[i].time);
     }
 }
@@ -66,6 +69,9 @@ static void test_names_that_do_not_match(void **state)
         {"cut off", RFC_NAME, "2024-12-10T00:00:00Z.dum"},
         {"cut off in a directive", RFC_NAME, "2024-12-1"},
         {"cut off before a directive", "%F%H", "2024-12-10"},
+        {"a file for a folder", "%F/", "2024-12-10"},
+        {"a file in the folder", "%F/", "2024-12-10/toc.dat"},
+        {"a folder for a file", "%F", "2024-12-10/"},
         {"one digit", RFC_NAME, "2024-12-1T00:00:00Z.dump"},
         {"three digits", RFC_NAME, "2024-012-10T00:00:00Z.dump"},
         {"blank for zero", RFC_NAME, "2024-12- 1T00:00:00Z.dump"},
@@ -136,7 +142,8 @@ static void test_patterns_that_are_refused(void **state)
         {"%F%z%H", "separator"},
         {"%F %H%z:%M", "separator"},
         {"/%F", "slashes"},
-        {"%F/", "slashes"},
+        {"%F//", "slashes"},
+        {"%Y/../%m-%d/", "slashes"},
         {"%Y//%m-%d", "slashes"},
         {"../%F", "slashes"},
         {"%Y/./%m-%d", "slashes"},

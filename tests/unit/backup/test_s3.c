@@ -123,6 +123,65 @@ static void test_sub_folders_are_listed_without_delimiter(void **state)
     end(&t);
 }
 
+#define FOLDER(prefix) "<CommonPrefixes><Prefix>" prefix "</Prefix></CommonPrefixes>"
+
+static void test_folders_are_listed_level_by_level(void **state)
+{
+    (void)state;
+    static const struct peer_step script[] = {
+        {.expect = "GET /acme?delimiter=%2F&encoding-type=url&list-type=2&prefix=f%2F HTTP/1.1",
+         LISTING("true", "<NextContinuationToken>n</NextContinuationToken>" FOLDER("f/2023/")
+                             FOLDER("f/notes/") ENTRY("f/2024-12-10", "1"))},
+        {.expect = "continuation-token=n&", LISTING("false", FOLDER("f/2024/"))},
+        {.expect = "&prefix=f%2F2024%2F HTTP/1.1\r\n",
+         LISTING("false", FOLDER("f/2024/12-10/") FOLDER("f/2024/13-10/") FOLDER("f/2024/x/"))},
+        {.expect = "&prefix=f%2F2023%2F HTTP/1.1\r\n",
+         LISTING("false", FOLDER("f/2023/01-01/") ENTRY("f/2023/01-02", "1"))},
+    };
+    struct trial t;
+    begin(&t, script, COUNT(script), "s3://acme/f");
+    struct backup *backups;
+    size_t count;
+    if (list(&t, "%Y/%m-%d/", &backups, &count))
+        fail_msg("%s", t.err.text);
+    assert_int_equal(count, 2);
+    assert_string_equal(backups[0].url, "s3://acme/f/2023/01-01/");
+    assert_string_equal(backups[1].name, "2024/12-10/");
+    end(&t);
+}
+
+/* Asked for with its slash, a folder would be told as its objects. */
+static void test_one_folder_is_found_by_its_name(void **state)
+{
+    (void)state;
+    static const struct peer_step script[] = {
+        {.expect = "GET /acme?delimiter=%2F&encoding-type=url&list-type=2&prefix=f%2F2024-12-10 ",
+         LISTING("false", FOLDER("f/2024-12-10/") FOLDER("f/2024-12-10x/"))},
+    };
+    struct trial t;
+    begin(&t, script, COUNT(script), "s3://acme/f/");
+    const struct catalog_options options = {.location = t.location, .name_pattern = "%F/"};
+    const struct instant desired = {.seconds = 1733788800};
+    struct backup backup;
+    if (catalog_select(&options, desired, &t.arena, &backup, &t.err))
+        fail_msg("%s", t.err.text);
+    assert_string_equal(backup.url, "s3://acme/f/2024-12-10/");
+    end(&t);
+}
+
+static void test_folders_outside_of_what_was_asked_for(void **state)
+{
+    (void)state;
+    static const struct peer_step script[] = {{LISTING("false", FOLDER("g/2024-12-10/"))}};
+    struct trial t;
+    begin(&t, script, COUNT(script), "s3://acme/f/");
+    struct backup *backups;
+    size_t count;
+    assert_int_equal(list(&t, "%F/", &backups, &count), ERR_HTTP);
+    assert_non_null(strstr(t.err.text, "malformed prefix"));
+    end(&t);
+}
+
 static void test_a_choice_lists_little_and_all_only_on_a_miss(void **state)
 {
     (void)state;
@@ -534,6 +593,114 @@ static void test_reads(void **state)
     }
 }
 
+/* ---- folders ---- */
+
+#define TAGGED(key, tag, size)                                                                     \
+    "<Contents><Key>" key "</Key><ETag>" tag "</ETag><Size>" size "</Size></Contents>"
+#define FOLDER_OPENED                                                                              \
+    {                                                                                              \
+        .expect = "GET /acme?delimiter=%2F&encoding-type=url&list-type=2&prefix=f%2F1%2F HTTP",    \
+        LISTING("false",                                                                           \
+                FOLDER("f/1/sub/") TAGGED("f/1/toc.dat", "&quot;t&quot;", "3")                     \
+                    TAGGED("f/1/", "&quot;m&quot;", "0") TAGGED("f/1/2.dat", "unquoted", "5")      \
+                        TAGGED("f/1/3.dat", "&quot;e&quot;", "0"))                                 \
+    }
+
+/* Of 2.dat (5 bytes), 3.dat (none) and toc.dat: from byte 3 on, across the border. */
+static void test_a_folder_is_one_source(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct peer_step steps[3];
+        size_t step_count;
+        enum errc code;
+        const char *must_say;
+    } rows[] = {
+        {"right",
+         {FOLDER_OPENED,
+          {.expect = "GET /acme/f/1/2.dat HTTP\1Range: bytes=3-4\r\n\1If-Match: \"unquoted\"\r\n",
+           .reply = PEER_ANSWER("206 Partial Content",
+                                "ETag: \"unquoted\"\r\nContent-Range: bytes 3-4/5\r\n", 2, "de")},
+          {.expect = "GET /acme/f/1/toc.dat HTTP\1Range: bytes=0-1\r\n\1If-Match: \"t\"\r\n",
+           .reply = PEER_ANSWER("206 Partial Content",
+                                "ETag: \"t\"\r\nContent-Range: bytes 0-1/3\r\n", 2, "fg")}},
+         3,
+         RR_OK,
+         NULL},
+        {"one replaced",
+         {FOLDER_OPENED, {REFUSAL("412 Precondition Failed", "PreconditionFailed")}},
+         2,
+         ERR_BACKUP_CHANGED,
+         "f/1/2.dat"},
+        {"one replaced, condition ignored",
+         {FOLDER_OPENED,
+          {.reply = PEER_ANSWER("206 Partial Content",
+                                "ETag: \"v2\"\r\nContent-Range: bytes 3-4/5\r\n", 2, "de")}},
+         2,
+         ERR_BACKUP_CHANGED,
+         "another ETag"},
+        {"one gone",
+         {FOLDER_OPENED, {REFUSAL("404 Not Found", "NoSuchKey")}},
+         2,
+         ERR_BACKUP_CHANGED,
+         "'s3://acme/f/1/2.dat' was replaced while it was being read: it is gone"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct trial t;
+        SOURCE_GUARD struct source *source = NULL;
+        char buffer[6] = "-----";
+        begin(&t, rows[i].steps, rows[i].step_count, "s3://acme/f/1/");
+        if (backup_open(&t.location, NULL, &source, &t.err))
+            fail_msg("%s: %s", rows[i].name, t.err.text);
+        assert_int_equal(source->part_count, 3);
+        assert_int_equal(source->size_bytes, 8);
+        {
+            SOURCE_READER_GUARD struct source_reader *reader = NULL;
+            assert_int_equal(source_reader_open(source, NULL, &reader, &t.err), RR_OK);
+            enum errc code = source_read(reader, 3, buffer, 4, &t.err);
+            if (code != rows[i].code || (code && !strstr(t.err.text, rows[i].must_say)))
+                fail_msg("%s: %s '%s'", rows[i].name, errc_name(code), t.err.text);
+            if (!code)
+                assert_string_equal(buffer, "defg-");
+        }
+        end(&t);
+    }
+}
+
+static void test_folders_that_cannot_be_opened(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct peer_step step;
+        enum errc code;
+        const char *must_say;
+    } rows[] = {
+        {"empty", {LISTING("false", "")}, ERR_BACKUP_NOT_FOUND, "there is nothing in"},
+        {"folders only", {LISTING("false", FOLDER("f/1/a/"))}, ERR_BACKUP_NOT_FOUND, "nothing in"},
+        {"no such bucket", {REFUSAL("404 Not Found", "NoSuchBucket")}, ERR_BACKUP_NOT_FOUND, ""},
+        {"no ETag",
+         {LISTING("false", "<Contents><Key>f/1/a</Key><Size>1</Size></Contents>")},
+         ERR_HTTP,
+         "no ETag of 'a'"},
+        {"sizes beyond all bounds",
+         {LISTING("false", ENTRY("f/1/a", "9223372036854775807") ENTRY("f/1/b", "1"))},
+         ERR_TOO_LARGE,
+         "add up"},
+        {"denied", {REFUSAL("403 Forbidden", "AccessDenied")}, ERR_OBJECT_STORE_DENIED, ""},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct trial t;
+        SOURCE_GUARD struct source *source = NULL;
+        begin(&t, &rows[i].step, 1, "s3://acme/f/1/");
+        enum errc code = backup_open(&t.location, NULL, &source, &t.err);
+        if (code != rows[i].code || !strstr(t.err.text, rows[i].must_say))
+            fail_msg("%s: %s '%s'", rows[i].name, errc_name(code), t.err.text);
+        end(&t);
+    }
+}
+
 /* ---- checksums ---- */
 
 #define SHA_VALUE "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="
@@ -760,6 +927,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_listing_goes_over_all_pages),
         cmocka_unit_test(test_sub_folders_are_listed_without_delimiter),
+        cmocka_unit_test(test_folders_are_listed_level_by_level),
+        cmocka_unit_test(test_one_folder_is_found_by_its_name),
+        cmocka_unit_test(test_folders_outside_of_what_was_asked_for),
+        cmocka_unit_test(test_a_folder_is_one_source),
+        cmocka_unit_test(test_folders_that_cannot_be_opened),
         cmocka_unit_test(test_a_choice_lists_little_and_all_only_on_a_miss),
         cmocka_unit_test(test_listings_that_are_refused),
         cmocka_unit_test(test_the_same_token_twice_ends_a_listing),

@@ -167,7 +167,7 @@ static void test_what_is_no_file_is_refused(void **state)
     } rows[] = {
         {"file", RR_OK, ""},
         {"link", RR_OK, ""},
-        {"folder", ERR_ARCHIVE_UNSUPPORTED, "pg_dump -Fc"},
+        {"folder", ERR_ARCHIVE_UNSUPPORTED, "a file is meant"},
         {"pipe", ERR_ARCHIVE_UNSUPPORTED, "file"},
         {"none", ERR_BACKUP_NOT_FOUND, ""},
         {"file/below", ERR_BACKUP_NOT_FOUND, ""},
