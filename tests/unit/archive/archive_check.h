@@ -175,13 +175,14 @@ static UNUSED enum errc take_blobs(struct whole *w, struct data_reader *data,
 static UNUSED enum errc take_entry(struct whole *w, struct data_reader *data,
                                    const struct entry *entry, struct error *err)
 {
-    if (entry->kind == ENTRY_BLOBS)
-        return take_blobs(w, data, entry, err);
-    enum errc code = data_begin(data, entry, err);
-    if (code)
-        return code;
     bool is_copy = entry->copy_statement && *entry->copy_statement;
-    return is_copy ? take_copy(w, data, entry, err) : take_inserts(w, data, entry, err);
+    enum errc code =
+        entry->kind == ENTRY_BLOBS ? take_blobs(w, data, entry, err) : data_begin(data, entry, err);
+    if (code == RR_OK && entry->kind != ENTRY_BLOBS)
+        code = is_copy ? take_copy(w, data, entry, err) : take_inserts(w, data, entry, err);
+    if (code == RR_OK && data_position(data) != entry->block_bytes)
+        abort(); /* all of it was read, and progress says so */
+    return code;
 }
 
 static UNUSED bool has_standard_strings(const struct toc *toc)
