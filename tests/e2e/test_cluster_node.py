@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from support.cluster import Doorway
-from support.cluster_shop import APPLICATION, POST_STEPS, PRE_STEPS, ClusterShop
+from support.cluster_shop import APPLICATION, POST_STEPS, PRE_STEPS, SHORT_LEASE, ClusterShop
 from support.cluster_state import MANAGER, ClusterState
 from support.parts import CHECKOUT
 from support.pg_proxy import PgProxy, Stall, sql
@@ -118,16 +118,19 @@ class NodeShop(ClusterShop):
 
     # --- act ----------------------------------------------------------------------------------------------------------
 
-    def create_job(self, limit: str | None = None) -> str:
-        """kubectl create job --from=cronjob/…, with another memory limit where one is given; its name."""
+    def create_job(self, limit: str | None = None, args: list[str] | None = None) -> str:
+        """kubectl create job --from=cronjob/…; limit: another one for its memory; args: of the program. Its name."""
         name = f"restore-now-{next(self._jobs)}"
         words = ["create", "job", "--from=cronjob/restore-reconciler", name]
-        if not limit:
+        if not limit and not args:
             self.namespace.kubectl(*words)
             return name
         job = json.loads(self.namespace.kubectl(*words, "--dry-run=client", "-o", "json"))
-        job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] = limit
-        job["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["memory"] = limit
+        [container] = job["spec"]["template"]["spec"]["containers"]
+        if limit:
+            container["resources"] = {"limits": {"memory": limit}}
+        if args:
+            container["args"] = args
         self.namespace.kubectl("create", "-f", "-", stdin=json.dumps(job))
         return name
 
@@ -254,19 +257,29 @@ def test_a_job_with_nothing_to_do_asks_two_questions(shop):
     assert sorted(str(request).split("/")[-1] for request in shop.requests(mark)) == ["restore-state 200", "restore-state-journal 200"]
 
 
-def test_a_pod_that_is_deleted_in_mid_load_undoes_and_the_next_one_finishes(shop, proxy):
-    """A drained node: SIGTERM. The Job's next pod restores."""
+GOES = {"deleted": ([], TUESDAY), "deleted by force": (["--force", "--grace-period=0"], MONDAY)}
+
+
+@pytest.mark.parametrize("how", GOES)
+def test_a_pod_that_goes_in_mid_load_is_undone_and_the_next_one_finishes(shop, proxy, how):
+    """A drained node: SIGTERM, it undoes what it did and gives the Lease back. By force: SIGKILL at once, and the Job's
+    next pod waits for the Lease to run out and undoes it."""
+    flags, wanted = GOES[how]
     stall = Stall()
     trap = proxy.before(LOAD, stall)
-    shop.state.desire(TUESDAY.at)
-    name = shop.create_job()
+    shop.state.desire(wanted.at, request=how)
+    before = len(shop.history())
+    name = shop.create_job(args=["run", *SHORT_LEASE])
     trap.wait(40)
-    shop.namespace.kubectl("delete", "pod", shop.the_pod_of(name), "--wait=false")
-    wait_until(lambda: shop.journal().get("result") == "Interrupted" and not shop.holder(), "the run has undone what it did", 30)
-    assert not [found for found in shop.ours() if "_rrs" in found], "staging left over"
+    pod, holder = shop.the_pod_of(name), shop.holder()
+    shop.namespace.kubectl("delete", "pod", pod, "--wait=false", *flags)
+    if not flags:
+        wait_until(lambda: shop.holder() != holder, "the run has given its Lease back", 30)
     report = shop.ended(name)
-    assert report["result"] == "Succeeded"
-    shop.assert_consistent(TUESDAY.edition)
+    assert report["result"] == "Succeeded" and shop.lease()["leaseTransitions"] > 0
+    assert shop.the_pod_of(name) != pod
+    assert [row["desired"] for row in shop.history()[before:]] == [wanted.at], "restored twice"
+    shop.assert_consistent(wanted.edition)
 
 
 def test_a_pod_whose_node_falls_silent_finishes_alone(shop, proxy):
@@ -277,7 +290,7 @@ def test_a_pod_whose_node_falls_silent_finishes_alone(shop, proxy):
     shop.state.configure(**dict.fromkeys(STEPS))  # without a kubelet no pod of the application would ever go
     patience = [{"key": f"node.kubernetes.io/{what}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0} for what in ("unreachable", "not-ready")]
     shop.namespace.patch("CronJob", "restore-reconciler", {"spec": {"jobTemplate": {"spec": {"template": {"spec": {"tolerations": patience}}}}}})
-    shop.state.desire(MONDAY.at, request="with a dead node")
+    shop.state.desire(TUESDAY.at, request="with a dead node")
     before = len(shop.history())
     name = shop.create_job()
     trap.wait(40)
@@ -288,15 +301,15 @@ def test_a_pod_whose_node_falls_silent_finishes_alone(shop, proxy):
         run = shop.run().expect(0, "Locked")  # somebody tries, elsewhere
         assert shop.holder() in run.report["message"] or name in run.report["message"]
         stall.release()
-        wait_until(lambda: shop.journal().get("phase") == "Idle" and shop.state.applied() == MONDAY.at, "the run has finished", 60)
+        wait_until(lambda: shop.journal().get("phase") == "Idle" and shop.state.applied() == TUESDAY.at, "the run has finished", 60)
     shop.cluster.api.patch("Node", REAL_NODE, {"spec": {"taints": None}})
     wait_until(lambda: is_ready(shop.cluster), "the node is back", 60)
     assert shop.namespace.wait_job(name, 90) == "Complete"
-    assert [row["desired"] for row in shop.history()[before:]] == [MONDAY.at], "restored twice"
+    assert [row["desired"] for row in shop.history()[before:]] == [TUESDAY.at], "restored twice"
     shop.state.configure(**STEPS)
     shop.job()
     assert len(shop.history()) == before + 1
-    shop.assert_consistent(MONDAY.edition)
+    shop.assert_consistent(TUESDAY.edition)
 
 
 def declare_dead(cluster):
@@ -319,7 +332,7 @@ def test_a_rollback_as_the_docs_say(shop, tmp_path):
     report = shop.ended(name)
     assert report["result"] == "RolledBack"
     assert shop.job()["reason"] == "RolledBack", "the timestamp that Git still asks for is held"
-    shop.assert_consistent(TUESDAY.edition)
+    shop.assert_consistent(MONDAY.edition)
 
 
 def test_the_schedule_restores(by_the_clock):
