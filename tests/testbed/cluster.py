@@ -19,6 +19,7 @@ from .service_account import ServiceAccountFolder
 from .waiting import wait_until
 
 _numbers = itertools.count(1)
+_SERVER, _CLIENTS = {"kube-apiserver", "etcd"}, ("kube-controller-manager", "kube-scheduler", "kwok")
 
 
 class Cluster:
@@ -30,6 +31,7 @@ class Cluster:
         self.kubeconfig = bed.layout.kubeconfig("admin")
         self.host_ip = bed.layout.host_ip  # where pods of the real node find what this machine serves
         self.audit = AuditLog(bed.layout.audit_log, self.api)
+        self._has_missed_server = False  # the control plane's own clients have, and wait before they ask again
 
     # --- objects --------------------------------------------------------------------------------------------------
 
@@ -88,6 +90,7 @@ class Cluster:
 
     def stop(self, *components: str, grace: float = 2.0):
         """Stops kube-apiserver, etcd, kubelet, …; grace 0 is a crash. start() brings them back."""
+        self._has_missed_server |= bool(_SERVER & set(components))
         self.bed.stop(*components, grace=grace)
 
     def start(self, *components: str):
@@ -95,6 +98,7 @@ class Cluster:
 
     def pause(self, *components: str):
         """Freezes them: connections stay, nobody answers."""
+        self._has_missed_server |= bool(_SERVER & set(components))
         self.bed.signal(signal.SIGSTOP, *components)
 
     def resume(self, *components: str):
@@ -121,9 +125,15 @@ class Cluster:
                 self.bed.start("kube-apiserver")  # waits until it is ready
 
     def repair(self):
-        """Everything thawed and running again, whatever a test left."""
+        """Everything thawed and running again, whatever a test left.
+
+        After an outage controllers ask again after up to half a minute only; started anew they ask at once.
+        """
         for component in self.bed.components.values():
             component.process.signal(signal.SIGCONT)
+        if self._has_missed_server:
+            self.bed.stop(*(name for name in _CLIENTS if name in self.bed.components), grace=0)
+            self._has_missed_server = False
         if not self.bed.is_complete():
             self.bed.start()
 
