@@ -465,11 +465,11 @@ static CURLcode drive(struct flight *flight)
     struct transport *transport = flight->transport;
     CURLcode result = CURLE_OK;
     int running;
-    while (curl_multi_perform(transport->multi, &running) == CURLM_OK) {
+    /* The deadline first: a process that slept past it must not send what it was about to send. */
+    while (!check_patience(flight) && curl_multi_perform(transport->multi, &running) == CURLM_OK) {
         if (is_done(transport->multi, &result))
             return result;
-        if (check_patience(flight) ||
-            curl_multi_poll(transport->multi, NULL, 0, CANCEL_POLL_MS, NULL) != CURLM_OK)
+        if (curl_multi_poll(transport->multi, NULL, 0, CANCEL_POLL_MS, NULL) != CURLM_OK)
             break;
     }
     return CURLE_FAILED_INIT;

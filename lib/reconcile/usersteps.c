@@ -269,6 +269,9 @@ static enum errc apply_post_step(struct run *run, const struct spec_step *step, 
     enum errc code;
     switch (step->kind) {
     case SPEC_STEP_SQL:
+        /* A run that slept must not speak to an application that another run has brought back. */
+        if ((code = application_may_act(run, false, err)) || (code = run_check_fence(run, err)))
+            return code;
         code = run_sql(run, STEP_POST_STEPS, run->spec.database, step->sql, false, err);
         return code ? step_failure(err) : RR_OK;
     case SPEC_STEP_SCALE_DEPLOYMENTS:
