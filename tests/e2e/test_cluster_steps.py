@@ -510,7 +510,7 @@ def next_scenario(shop, scenario: str) -> tuple[str, int, int]:
     if scenario == "rollback":
         shop.run().expect(0)
         return "rollback", wanted.edition, before
-    return "run", before, before if scenario == "swap back" else wanted.edition
+    return "run", before, wanted.edition  # which is live for a moment when it is swapped back
 
 
 def count_writes(shop, api_proxy, command: str, scenario: str) -> int:
