@@ -14,9 +14,9 @@
 
 struct cancel;
 
-/* Caller: source_free(). ERR_BACKUP_NOT_FOUND (also when the folder is empty),
+/* Caller: source_free(). ERR_BACKUP_NOT_FOUND (also when the folder `location` is empty),
  * ERR_OBJECT_STORE_DENIED, ERR_IO. */
-enum errc source_files_open(const struct location *folder, const struct cancel *cancel,
+enum errc source_files_open(const struct location *location, const struct cancel *cancel,
                             struct source **ret_source, struct error *err) RR_MUST_CHECK;
 
 #endif

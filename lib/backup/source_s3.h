@@ -20,9 +20,9 @@
 enum errc source_s3_open(const struct s3_options *options, const struct location *object,
                          struct source **ret_source, struct error *err) RR_MUST_CHECK;
 
-/* The same for all objects directly below the folder, whose path ends with a slash. One listing, no
- * request for each. ERR_BACKUP_NOT_FOUND when there are none. */
-enum errc source_s3_open_folder(const struct s3_options *options, const struct location *folder,
+/* The same for all objects directly below the folder `location`, whose path ends with a slash. One
+ * listing, no request for each. ERR_BACKUP_NOT_FOUND when there are none. */
+enum errc source_s3_open_folder(const struct s3_options *options, const struct location *location,
                                 struct source **ret_source, struct error *err) RR_MUST_CHECK;
 
 #endif
